@@ -1,0 +1,1 @@
+"""What the lakehouse runs on: JARs, services for tests, deployment files."""

@@ -1,0 +1,278 @@
+"""Law 1 on a live lake: what entered is in raw or quarantine once, and raw is in silver once."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from lake.errors import LakeError
+from lake.ledger import Ledger, LedgerRow, ledger_rows
+from lake.pipelines.journal import Journal
+from lake.query import connect, is_written
+from lake.storage import open_store
+from schemas.tables import TABLES
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from lake.settings import Settings
+    from lake.storage import ObjectStore
+
+DIGEST_MODULUS = 1 << 64
+# DuckDB reads a record as one line; records are bounded by LMSLAKE_MAX_RECORD_BYTES.
+LINE_HEADROOM = 65_536
+
+
+@dataclass
+class Line:
+    """One topic on one date: what is in raw, and where it is in silver.
+
+    raw = events + duplicates + quarantined + missing. Counts are of records; `pending` records
+    lie in raw objects that no build has taken yet and are not among the others.
+    """
+
+    topic: str
+    day: date
+    raw: int = 0
+    events: int = 0
+    duplicates: int = 0
+    quarantined: int = 0
+    missing: int = 0
+    pending: int = 0
+    raw_digest: int = 0
+    silver_digest: int = 0
+    faults: list[str] = field(default_factory=list)
+
+    @property
+    def is_proven(self) -> bool:
+        return not self.faults and not self.missing
+
+
+@dataclass
+class Audit:
+    """Outcome of an audit: a line per topic and date, faults of sources and of silver."""
+
+    lines: list[Line] = field(default_factory=list)
+    sources: int = 0
+    received: int = 0
+    rejected: int = 0
+    faults: list[str] = field(default_factory=list)
+
+    @property
+    def is_proven(self) -> bool:
+        return not self.faults and all(line.is_proven for line in self.lines)
+
+
+def audit(settings: Settings, dates: Sequence[date] | None = None) -> Audit:
+    """Prove law 1 by reading every raw object of the dates (of all dates with None) again.
+
+    Needs no Spark. Counts, contents and an order-independent digest of event ids are compared
+    between the ledger, the raw objects and silver; nothing that a build wrote down about its own
+    work is believed but which objects it took.
+    """
+    store = open_store(settings)
+    ledger = Ledger(store)
+    everything = ledger_rows(ledger.rows(dates=None, is_quarantine=None))
+    outcome = Audit()
+    _check_sources(everything, outcome)
+    wanted = None if dates is None else set(dates)
+    raw = [r for r in everything if not r.is_quarantine and (wanted is None or r.date in wanted)]
+    _check_objects(store, [r for r in everything if wanted is None or r.date in wanted], outcome)
+    applied = Journal(store).applied_paths()
+    lines = _lines(raw, applied)
+    present = [r for r in raw if r.path in applied and store.exists(r.path)]
+    if present:
+        connection = connect(settings)
+        try:
+            _compare_with_silver(connection, store, settings, present, lines, outcome)
+        finally:
+            connection.close()
+    outcome.lines = [lines[key] for key in sorted(lines)]
+    return outcome
+
+
+def _check_sources(rows: Sequence[LedgerRow], outcome: Audit) -> None:
+    """Offsets of each source are contiguous, and each flush holds as many records as offsets."""
+    flushes: dict[tuple[str, str, int], dict[tuple[int, int], int]] = defaultdict(
+        lambda: defaultdict(int)
+    )
+    replaced: dict[str, int] = defaultdict(int)
+    for row in rows:
+        if row.replaces:
+            replaced[row.replaces] += row.record_count
+            continue
+        span = (row.flush_first_offset, row.flush_last_offset)
+        flushes[row.topic, row.source, row.partition][span] += row.record_count
+        outcome.received += row.record_count
+    for (topic, source, partition), spans in flushes.items():
+        name = f"{topic} source {source[:16]} partition {partition}"
+        expected: int | None = None
+        for (first, last), count in sorted(spans.items()):
+            if expected is not None and first != expected:
+                word = "missing" if first > expected else "doubled"
+                outcome.faults.append(f"{name}: offsets {expected} … {first - 1} are {word}")
+            if count != last - first + 1:
+                outcome.faults.append(
+                    f"{name}: the flush {first} … {last} holds {count} records, "
+                    f"its offsets say {last - first + 1}"
+                )
+            expected = last + 1
+    outcome.sources = len(flushes)
+    counts = {row.path: row.record_count for row in rows if row.is_quarantine}
+    outcome.rejected = sum(n for path, n in counts.items() if path not in replaced)
+    for path, count in replaced.items():
+        if counts.get(path) != count:
+            outcome.faults.append(
+                f"{path}: held {counts.get(path, 0)} rejected records, its replay {count}"
+            )
+
+
+def _check_objects(store: ObjectStore, rows: Sequence[LedgerRow], outcome: Audit) -> None:
+    for row in rows:
+        if not store.exists(row.path):
+            outcome.faults.append(f"{row.path}: the object is gone ({row.record_count} records)")
+        elif (size := store.size(row.path)) != row.bytes:
+            outcome.faults.append(f"{row.path}: {size} bytes, the ledger says {row.bytes}")
+
+
+def _lines(raw: Sequence[LedgerRow], applied: set[str]) -> dict[tuple[date, str], Line]:
+    lines: dict[tuple[date, str], Line] = {}
+    for row in raw:
+        line = lines.setdefault((row.date, row.topic), Line(row.topic, row.date))
+        if row.path in applied:
+            line.raw += row.record_count
+            line.raw_digest = (line.raw_digest + int(row.id_digest or 0)) % DIGEST_MODULUS
+        else:
+            line.pending += row.record_count
+    return lines
+
+
+def _compare_with_silver(
+    connection: duckdb.DuckDBPyConnection,
+    store: ObjectStore,
+    settings: Settings,
+    rows: Sequence[LedgerRow],
+    lines: dict[tuple[date, str], Line],
+    outcome: Audit,
+) -> None:
+    by_day: dict[date, list[LedgerRow]] = defaultdict(list)
+    for row in rows:
+        by_day[row.date].append(row)
+    has_quarantine = is_written(TABLES["silver.quarantine"], store)
+    _create_macros(connection)
+    for day, items in sorted(by_day.items()):
+        try:
+            _load_day(connection, store, settings, day, items, has_quarantine)
+        except LakeError as error:
+            outcome.faults.append(f"{day}: {error}")
+            continue
+        for count in _fetch(connection, COUNTS):
+            line = lines[day, count["topic"]]
+            if count["records"] != line.raw:
+                line.faults.append(
+                    f"raw objects hold {count['records']} records, the ledger says {line.raw}"
+                )
+            digest = int(count["digest"]) % DIGEST_MODULUS
+            if digest != line.raw_digest:
+                line.faults.append("the digest of the event ids in raw is not the ledger's")
+            line.events = count["events"]
+            line.quarantined = count["quarantined"]
+            line.duplicates = count["duplicates"]
+            line.missing = count["missing"]
+            line.silver_digest = int(count["silver_digest"]) % DIGEST_MODULUS
+            if line.silver_digest != digest:
+                line.faults.append("the digests of the event ids in raw and in silver differ")
+        for fault in _fetch(connection, SURPLUS):
+            key = (day, fault["topic"])
+            line = lines.setdefault(key, Line(fault["topic"], day))
+            line.faults.append(f"{fault['events']} events in silver {fault['what']}")
+
+
+def _create_macros(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute(
+        "CREATE OR REPLACE TEMP MACRO digest_of(event_id) AS "
+        "('0x' || left(sha256(event_id), 16))::UBIGINT::HUGEINT"
+    )
+
+
+def _load_day(
+    connection: duckdb.DuckDBPyConnection,
+    store: ObjectStore,
+    settings: Settings,
+    day: date,
+    items: Sequence[LedgerRow],
+    has_quarantine: bool,
+) -> None:
+    """Temporary tables of a day: raw_bodies (a row per record) and silver_bodies."""
+    import duckdb
+
+    files = [store.delta_uri(item.path) for item in items]
+    try:
+        connection.execute(
+            "CREATE OR REPLACE TEMP TABLE raw_bodies AS "
+            "SELECT split_part(filename, '/', -3) AS topic, "
+            "json_extract_string(line, '$.event_id') AS event_id, "
+            "left(sha256(line), 16) AS body "
+            "FROM read_csv($files, columns = {'line': 'VARCHAR'}, header = false, "
+            "delim = '\x1e', quote = '', escape = '', compression = 'gzip', filename = true, "
+            "auto_detect = false, strict_mode = false, max_line_size = $line)",
+            {"files": files, "line": settings.max_record_bytes * 2 + LINE_HEADROOM},
+        )
+    except duckdb.Error as error:
+        raise LakeError(f"raw objects cannot be read: {error}") from None
+    quarantined = (
+        "UNION ALL SELECT event_id, _body_hash, _topic, true FROM silver.quarantine "
+        f"WHERE date = DATE '{day}'"
+        if has_quarantine
+        else ""
+    )
+    connection.execute(
+        "CREATE OR REPLACE TEMP TABLE silver_bodies AS "
+        "SELECT event_id, _body_hash AS body, _topic AS topic, false AS is_quarantined "
+        f"FROM silver.events WHERE date = DATE '{day}' {quarantined}"
+    )
+
+
+# A body that came more than once is counted at one of its records (the one of silver's topic);
+# the others are its duplicates.
+COUNTS = """
+WITH raw AS (
+    SELECT topic, event_id, body, count(*) AS records FROM raw_bodies GROUP BY ALL
+), bodies AS (
+    SELECT event_id, body, any_value(topic) AS topic, bool_or(is_quarantined) AS is_quarantined
+    FROM silver_bodies GROUP BY ALL
+), matched AS (
+    SELECT raw.topic, raw.event_id, raw.records,
+           bodies.event_id IS NOT NULL AS is_known,
+           bodies.topic = raw.topic AS is_kept_here,
+           bodies.is_quarantined
+    FROM raw LEFT JOIN bodies USING (event_id, body)
+)
+SELECT topic,
+       sum(records)::BIGINT AS records,
+       (count(*) FILTER (is_kept_here AND NOT is_quarantined))::BIGINT AS events,
+       (count(*) FILTER (is_kept_here AND is_quarantined))::BIGINT AS quarantined,
+       coalesce(sum(records - is_kept_here::INT) FILTER (is_known), 0)::BIGINT AS duplicates,
+       coalesce(sum(records) FILTER (NOT is_known), 0)::BIGINT AS missing,
+       sum(digest_of(event_id) * records)::VARCHAR AS digest,
+       coalesce(sum(digest_of(event_id) * records) FILTER (is_known), 0)::VARCHAR AS silver_digest
+FROM matched GROUP BY topic ORDER BY topic
+"""
+
+SURPLUS = """
+SELECT topic, count(*) AS events, 'that are in no raw object of the day' AS what
+FROM silver_bodies ANTI JOIN raw_bodies USING (event_id, body) GROUP BY topic
+UNION ALL
+SELECT any_value(topic), count(*) - 1, 'that have the id of another: ' || event_id
+FROM silver_bodies WHERE NOT is_quarantined GROUP BY event_id HAVING count(*) > 1
+"""
+
+
+def _fetch(connection: duckdb.DuckDBPyConnection, query: str) -> Iterator[dict[str, Any]]:
+    relation = connection.execute(query)
+    names = [column[0] for column in relation.description or ()]
+    for row in relation.fetchall():
+        yield dict(zip(names, row, strict=True))

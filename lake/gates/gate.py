@@ -1,0 +1,236 @@
+"""The gate between computed rows and readers: judge, record, and stop what must not be seen."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from lake.errors import LakeError
+from lake.gates import record
+from lake.gates.judge import Judgement, Verdict, judge
+from schemas.expectations import ROW_COUNT, Expectation
+from schemas.table import Table
+from schemas.tables.operations import GATE_RESULTS
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyspark.sql import DataFrame
+
+    from lake.storage import ObjectStore
+
+
+class GateFailed(LakeError):  # noqa: N818 - what happened, not a fault of the program
+    """A publication was stopped; the tables are as they were."""
+
+
+@dataclass(frozen=True)
+class GateResult:
+    """What a gate saw. `quarantines` says that rows which break an error check were set aside."""
+
+    table: Table
+    dates: tuple[date, ...]
+    row_count: int
+    verdicts: tuple[Verdict, ...]
+    quarantines: bool
+    evaluated_at: datetime
+
+    def outcome(self, verdict: Verdict) -> str:
+        if verdict.success:
+            return "passed"
+        if verdict.expectation.severity == "warn":
+            return "warned"
+        if self.quarantines and verdict.expectation.is_row_rule:
+            return "quarantined"
+        return "stopped"
+
+    def _with_outcome(self, outcome: str) -> tuple[Verdict, ...]:
+        return tuple(v for v in self.verdicts if self.outcome(v) == outcome)
+
+    @property
+    def stopping(self) -> tuple[Verdict, ...]:
+        return self._with_outcome("stopped")
+
+    @property
+    def warnings(self) -> tuple[Verdict, ...]:
+        return self._with_outcome("warned")
+
+    @property
+    def worst_outcome(self) -> str:
+        outcomes = {self.outcome(verdict) for verdict in self.verdicts}
+        return next(o for o in ("stopped", "quarantined", "warned", "passed") if o in outcomes)
+
+    @property
+    def days(self) -> str:
+        """The dates in words: one day, or first to last with their number."""
+        if not self.dates:
+            return "no date"
+        if len(self.dates) == 1:
+            return self.dates[0].isoformat()
+        return f"{min(self.dates)} to {max(self.dates)} ({len(self.dates)} dates)"
+
+
+class Gate:
+    """The gates of one build. Results are buffered: `flush`, or leaving the `with` block, keeps
+    them (also when the build failed), one Delta commit and one set of Data Docs pages a build.
+    """
+
+    def __init__(self, store: ObjectStore, build_id: str | None = None) -> None:
+        self.store = store
+        self.build_id = build_id or f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
+        self._pending: list[tuple[GateResult, Judgement]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            self.flush()
+        except Exception as flush_error:
+            if error is None:
+                raise
+            # The build's own fault must reach the user; that its record is missing comes second.
+            error.add_note(f"The gates' results could not be kept: {flush_error}")
+
+    def check(
+        self,
+        table: Table,
+        rows: DataFrame,
+        dates: Sequence[date],
+        *,
+        duplicates: int | None = None,
+        also: Sequence[tuple[Expectation, float]] = (),
+    ) -> GateResult:
+        """Check rows that are about to be published as `table` on `dates`.
+
+        One aggregate over the rows, and one more for uniqueness unless `duplicates` (rows beyond
+        the first of their key) is known: cache rows that are expensive to compute. `also` adds
+        expectations with what was observed. Raises GateFailed where an error check fails.
+        """
+        from lake.gates.rules import duplicate_keys, summary_columns
+
+        row = rows.agg(*summary_columns(table)).first()
+        summary: dict[str, float] = dict(row.asDict()) if row else {}
+        if duplicates is None:
+            duplicates = duplicate_keys(rows, table.keys)
+        return self.check_summary(
+            table, summary, dates, duplicates=duplicates, rows=rows, also=also
+        )
+
+    def check_summary(
+        self,
+        table: Table,
+        summary: Mapping[str, float],
+        dates: Sequence[date],
+        *,
+        duplicates: int,
+        quarantines: bool = False,
+        rows: DataFrame | None = None,
+        also: Sequence[tuple[Expectation, float]] = (),
+    ) -> GateResult:
+        """Check by a summary that the caller's own pass computed (`rules.summary_columns`).
+
+        `quarantines`: rows that break an error check were set aside, so that such a check is
+        recorded and does not stop. `rows` are looked at on failure only, to keep a sample.
+        Raises GateFailed where an error check fails; nothing was published then.
+        """
+        unique = {c.name: duplicates for c in table.all_checks if c.rule == "unique"}
+        observed = {**unique, **summary, **{wanted.column: seen for wanted, seen in also}}
+        judgement = judge(table, observed, [wanted for wanted, _ in also])
+        result = GateResult(
+            table=table,
+            dates=tuple(sorted(dates)),
+            row_count=int(observed[ROW_COUNT]),
+            verdicts=judgement.verdicts,
+            quarantines=quarantines,
+            evaluated_at=datetime.now(UTC),
+        )
+        self._pending.append((result, judgement))
+        if result.stopping:
+            raise GateFailed(self._message(result, rows))
+        return result
+
+    def publish(
+        self,
+        table: Table,
+        rows: DataFrame,
+        dates: Sequence[date],
+        write: Callable[[DataFrame], int],
+    ) -> GateResult:
+        """Check rows and `write` them (it returns how many it wrote) in one pass over them.
+
+        A row that breaks an error check fails the job that writes, before it commits; only then
+        are the rows counted, to say which checks failed. `rows` must be unique by the table's
+        keys, as rows of a GROUP BY over the keys are. A table with warnings or with a least
+        number of rows is counted before it is written. Raises GateFailed; nothing was published.
+        """
+        from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]
+        from pyspark.errors import PySparkException
+
+        from lake.gates.rules import guarded, is_broken_guard, judged_before, kept_summary
+
+        if judged_before(table):
+            result = self.check(table, rows, dates)
+            write(rows)
+            return result
+        try:
+            row_count = write(guarded(rows, table))
+        except (PySparkException, Py4JJavaError) as error:
+            # Spark names the guard's error as such; around a failed write it is a mere cause.
+            if is_broken_guard(error):
+                self.check(table, rows, dates)
+            raise
+        return self.check_summary(table, kept_summary(table, row_count), dates, duplicates=0)
+
+    def check_objects(
+        self, objects: pa.Table, dates: Sequence[date], max_quarantined_share: float = 0.05
+    ) -> GateResult:
+        """The gate of the raw zone: ledger rows (columns of bronze.raw_objects) of the dates.
+
+        A share of quarantined records above `max_quarantined_share` warns; all else stops.
+        """
+        from lake.gates.objects import summarise_objects
+        from schemas.tables import TABLES
+
+        table = TABLES["bronze.raw_objects"]
+        summary, also = summarise_objects(table, objects, max_quarantined_share)
+        duplicates = int(summary["unique(path)"])
+        return self.check_summary(table, summary, dates, duplicates=duplicates, also=also)
+
+    def flush(self, data_docs: bool = True) -> None:
+        """Keep what was judged since the last flush. Without any, nothing is written."""
+        if not self._pending:
+            return
+        pending, self._pending = self._pending, []
+        record.append_results(self.store, self.build_id, [result for result, _ in pending])
+        if data_docs:
+            record.write_data_docs(self.store, self.build_id, pending, datetime.now(UTC))
+
+    def _message(self, result: GateResult, rows: DataFrame | None) -> str:
+        lines = [f"The gate stopped {result.table.name} for {result.days}:"]
+        lines += [
+            f"  {verdict.expectation.name}: observed {verdict.observed:.12g}, "
+            f"expected {verdict.expectation.expected} ({verdict.expectation.meaning})"
+            for verdict in result.stopping
+        ]
+        lines.append(f"{result.row_count} rows were not published; the table is as it was.")
+        sample = None
+        if rows is not None:
+            sample = record.put_sample(self.store, self.build_id, result.table, rows)
+        query = (
+            f"SELECT * FROM read_parquet('{self.store.delta_uri(sample)}')"
+            if sample
+            else f"SELECT * FROM {GATE_RESULTS.name} "
+            f"WHERE build_id = '{self.build_id}' AND NOT success"
+        )
+        lines.append(f"Look at {'rows at fault' if sample else 'the results'}:")
+        lines.append(f'  lmslake sql "{query}"')
+        return "\n".join(lines)

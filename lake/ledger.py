@@ -1,0 +1,219 @@
+"""`bronze.raw_objects`: which raw and quarantine objects exist and which records they hold."""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
+
+from lake.errors import LakeError
+from lake.storage import ObjectStore
+from schemas.derivations import arrow_schema
+from schemas.tables.bronze import RAW_OBJECTS
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    from deltalake import DeltaTable
+
+APPEND_ATTEMPTS = 8
+FILES_BEFORE_COMPACTION = 200
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerRow:
+    """One object of one flush; the columns of `bronze.raw_objects`, which say what each means."""
+
+    topic: str
+    source: str
+    partition: int
+    date: date
+    path: str
+    first_offset: int
+    last_offset: int
+    flush_first_offset: int
+    flush_last_offset: int
+    record_count: int
+    bytes: int
+    min_ts: datetime | None
+    max_ts: datetime | None
+    ingested_at: datetime
+    is_quarantine: bool
+    reasons: str | None
+    id_digest: str | None
+    replaces: str | None = None
+
+
+class StaleWriterError(LakeError):
+    """Another process has committed for the same source: this one must not go on."""
+
+
+class Ledger:
+    """The ledger of one lake. It is appended to only; an object outside of it does not exist.
+
+    Each append carries an application transaction (app_id, version). Of two writers with one
+    app_id only the one that has seen the other's last version can commit.
+    """
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._uri = store.delta_uri(RAW_OBJECTS.path)
+        self._options = store.storage_options
+        self._arrow = arrow_schema(RAW_OBJECTS)
+        self._opened: DeltaTable | None = None
+
+    @property
+    def uri(self) -> str:
+        """Address for delta-rs and DuckDB."""
+        return self._uri
+
+    def append(
+        self, rows: Sequence[LedgerRow], app_id: str, version: int, expected: int | None = None
+    ) -> None:
+        """Add the rows in one commit and set the version of `app_id`.
+
+        `expected` is the version that the caller built on (None: there was none). Raises
+        StaleWriterError where another process moved it since, LakeError where appends of other
+        sources keep getting in the way.
+        """
+        from deltalake import CommitProperties, Transaction, write_deltalake
+        from deltalake.exceptions import CommitFailedError
+
+        properties = CommitProperties(
+            app_transactions=[Transaction(app_id, version)], max_commit_retries=15
+        )
+        batch = self._record_batch(rows)
+        for attempt in range(APPEND_ATTEMPTS):
+            table = self._refreshed()
+            if table.transaction_version(app_id) != expected:
+                raise StaleWriterError(
+                    f"Another process ingests the same source ({app_id}).\n"
+                    "  What it has committed is kept. Wait for it, then run the command again."
+                )
+            try:
+                write_deltalake(table, batch, mode="append", commit_properties=properties)
+                return
+            except CommitFailedError as error:
+                # Whether it was our own source is decided by the next look at the table.
+                log.info("ledger append %d of %s was refused: %s", attempt + 1, app_id, error)
+                time.sleep(random.uniform(0, 0.1 * 2**attempt))
+        raise LakeError(
+            f"The ledger could not be written in {APPEND_ATTEMPTS} attempts: other processes "
+            "commit to it all the time.\n  Run the command again: it goes on where it stopped."
+        )
+
+    def version_of(self, app_id: str) -> int | None:
+        """The last committed version of an application, None where there is none."""
+        version: int | None = self._refreshed().transaction_version(app_id)
+        return version
+
+    def resume_offset(self, topic: str, source: str, partition: int = 0) -> int:
+        """The first offset of a source that no flush has committed."""
+        version = self.version_of(source_app_id(topic, source, partition))
+        return 0 if version is None else version + 1
+
+    def rows(
+        self, dates: Iterable[date] | None = None, is_quarantine: bool | None = False
+    ) -> pa.Table:
+        """Rows of raw objects (of quarantine objects; of both with None), oldest path first.
+
+        Rows of quarantine objects include those that a replay has retired since.
+        """
+        import pyarrow.compute as pc
+
+        kept = None if is_quarantine is None else pc.field("is_quarantine") == is_quarantine
+        if dates is not None:
+            on_dates = pc.field("date").isin(list(dates))
+            kept = on_dates if kept is None else kept & on_dates
+        return self._scan(kept)
+
+    def live_quarantine(self, dates: Iterable[date] | None = None) -> list[LedgerRow]:
+        """Quarantine objects that no replay has retired."""
+        import pyarrow.compute as pc
+
+        concerned = pc.field("is_quarantine") | pc.field("replaces").is_valid()
+        rows = ledger_rows(self._scan(concerned))
+        retired = {row.replaces for row in rows if row.replaces}
+        wanted = None if dates is None else set(dates)
+        return [
+            row
+            for row in rows
+            if row.is_quarantine
+            and row.path not in retired
+            and (wanted is None or row.date in wanted)
+        ]
+
+    def _scan(self, kept: pc.Expression | None) -> pa.Table:
+        table = self._refreshed().to_pyarrow_dataset().to_table(filter=kept)
+        return table.select(self._arrow.names).cast(self._arrow).sort_by("path")
+
+    def compact(self) -> None:
+        """Join small files once there are many; readers and appends are not disturbed."""
+        from deltalake.exceptions import CommitFailedError
+
+        table = self._refreshed()
+        if len(table.file_uris()) < FILES_BEFORE_COMPACTION:
+            return
+        try:
+            table.optimize.compact()
+        except CommitFailedError as error:
+            log.info("compaction of the ledger left for later: %s", error)
+
+    def _record_batch(self, rows: Sequence[LedgerRow]) -> pa.Table:
+        import pyarrow as pa
+
+        return pa.table(
+            {name: [getattr(row, name) for row in rows] for name in self._arrow.names},
+            schema=self._arrow,
+        )
+
+    def _refreshed(self) -> DeltaTable:
+        if self._opened is None:
+            self._opened = self._open()
+        else:
+            self._opened.update_incremental()
+        return self._opened
+
+    def _open(self) -> DeltaTable:
+        from deltalake import DeltaTable
+        from deltalake.exceptions import CommitFailedError, TableNotFoundError
+
+        options = self._options or None
+        try:
+            return DeltaTable(self._uri, storage_options=options)
+        except TableNotFoundError:
+            pass
+        try:
+            return DeltaTable.create(
+                self._uri,
+                self._arrow,
+                mode="ignore",
+                name=RAW_OBJECTS.name,
+                description=RAW_OBJECTS.doc,
+                configuration={"delta.appendOnly": "true"},
+                storage_options=options,
+            )
+        except CommitFailedError:  # another process made it in the same moment
+            return DeltaTable(self._uri, storage_options=options)
+
+
+def source_app_id(topic: str, source: str, partition: int = 0) -> str:
+    """Application of the Delta transactions of one source; its version is the last offset."""
+    return f"ingest/{topic}/{source}/{partition}"
+
+
+def ledger_rows(table: pa.Table) -> list[LedgerRow]:
+    """Typed rows of what `Ledger.rows` gave."""
+    return [LedgerRow(**row) for row in table.to_pylist()]
+
+
+def reason_counts(row: LedgerRow) -> dict[str, int]:
+    """Reason code to count; empty for a raw object."""
+    counts: dict[str, Any] = json.loads(row.reasons) if row.reasons else {}
+    return counts

@@ -1,0 +1,1 @@
+"""Read, transform, gate, publish."""

@@ -1,0 +1,270 @@
+"""The build: raw objects of the ledger to silver, gold and features, behind the gates."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from typing import TYPE_CHECKING
+
+from lake.gates import Gate, prepare
+from lake.gates.rules import kept_summary
+from lake.ledger import Ledger
+from lake.pipelines import gold, publish, silver
+from lake.pipelines.event_rows import EVENTS, SilverChange
+from lake.pipelines.identity import check_identity
+from lake.pipelines.journal import Journal, Touched, new_build_id
+from lake.pipelines.received import RawObject, readable_objects
+from lake.session import spark_session
+from lake.settings import Settings
+from lake.storage import open_store
+from lake.tables import LakeTables
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from lake.storage import ObjectStore
+
+# One pass takes at most this much compressed raw data; a larger range is cut between days.
+PASS_BYTES = 1024**3
+
+# Less compressed raw data than this (~100,000 events) in the whole lake: see is_small.
+SMALL_LAKE_BYTES = 8 * 1024**2
+NOTHING = Touched()
+
+Progress = Callable[[str], None]
+
+
+def silent(_: str) -> None:
+    return None
+
+
+@dataclass
+class Lake:
+    """An open lake: its settings, store, ledger, journal, and Spark session with its tables."""
+
+    settings: Settings
+    store: ObjectStore
+    ledger: Ledger
+    journal: Journal
+    spark: SparkSession
+    tables: LakeTables
+    key: bytes = field(repr=False)
+
+    @property
+    def parallelism(self) -> int:
+        """Tasks that run at once: few rows should not become many small files."""
+        return self.spark.sparkContext.defaultParallelism
+
+
+@dataclass
+class BuildReport:
+    """What a build did."""
+
+    build_id: str
+    dates: tuple[date, ...] = ()
+    object_count: int = 0
+    received_count: int = 0
+    new_event_count: int = 0
+    quarantined_count: int = 0
+    touched: Touched = field(default_factory=Touched)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.object_count and not self.touched
+
+
+@contextmanager
+def open_lake(
+    settings: Settings, app_name: str = "lmslake", spark: SparkSession | None = None
+) -> Iterator[Lake]:
+    """Open a lake for builds; stops the Spark session on exit unless it was given."""
+    key = settings.key()
+    store = open_store(settings)
+    prepare()
+    ledger = Ledger(store)
+    session = spark or spark_session(settings, app_name, small=is_small(ledger))
+    try:
+        yield Lake(
+            settings, store, ledger, Journal(store), session, LakeTables(session, store), key
+        )
+    finally:
+        if spark is None:
+            session.stop()
+
+
+def is_small(ledger: Ledger) -> bool:
+    """Whether the whole lake is so small that compiling for speed costs more than it gives."""
+    return sum(item.bytes for item in raw_objects(ledger, None)) < SMALL_LAKE_BYTES
+
+
+def raw_objects(ledger: Ledger, dates: Sequence[date] | None) -> list[RawObject]:
+    """Raw objects of the ledger, of the dates or of all, in the order of their paths."""
+    columns = ["path", "topic", "date", "record_count", "bytes", "ingested_at"]
+    rows = ledger.rows(dates=dates, is_quarantine=False).select(columns).to_pylist()
+    return sorted((RawObject(**row) for row in rows), key=lambda item: item.path)
+
+
+def pending_objects(
+    ledger: Ledger, journal: Journal, dates: Sequence[date] | None = None
+) -> list[RawObject]:
+    """Raw objects that no finished build has taken. Needs no Spark."""
+    applied = journal.applied_paths()
+    return [item for item in raw_objects(ledger, dates) if item.path not in applied]
+
+
+def has_work(ledger: Ledger, journal: Journal, dates: Sequence[date] | None = None) -> bool:
+    """Whether a build would do anything. Needs no Spark."""
+    return bool(journal.unfinished() or pending_objects(ledger, journal, dates))
+
+
+def passes(objects: Sequence[RawObject], limit: int = PASS_BYTES) -> list[list[RawObject]]:
+    """Cut objects into passes of whole days that stay below `limit` bytes where a day does."""
+    by_day: dict[date, list[RawObject]] = {}
+    for item in objects:
+        by_day.setdefault(item.date, []).append(item)
+    cut: list[list[RawObject]] = []
+    size = 0
+    for _, items in sorted(by_day.items()):
+        day_bytes = sum(item.bytes for item in items)
+        if not cut or size + day_bytes > limit:
+            cut.append([])
+            size = 0
+        cut[-1].extend(items)
+        size += day_bytes
+    return cut
+
+
+def build(
+    lake: Lake,
+    dates: Sequence[date] | None = None,
+    *,
+    reset: bool = False,
+    repair: bool = True,
+    progress: Progress = silent,
+) -> list[BuildReport]:
+    """Take the raw objects of the dates that no build has taken yet into the tables.
+
+    `dates` None means every date that has such objects. With `reset` all raw objects of the dates
+    are taken and the dates' rows are replaced. What an unfinished build left, on whatever dates,
+    is repaired first, unless `repair` is False. Returns one report per pass; none where there is
+    nothing to do. Raises GateFailed where a gate stops a table, and LakeError where another build
+    runs.
+    """
+    with lake.store.lease("build"):
+        lake.journal.refresh()
+        check_identity(lake)
+        # Most builds reject nothing, but "no rows" must not look like "no table".
+        lake.tables.ensure("silver.quarantine")
+        reports = _repair(lake, progress) if repair else []
+        objects = (
+            raw_objects(lake.ledger, dates)
+            if reset
+            else pending_objects(lake.ledger, lake.journal, dates)
+        )
+        reports += [_build_pass(lake, chunk, reset, progress) for chunk in passes(objects)]
+        return reports
+
+
+def _repair(lake: Lake, progress: Progress) -> list[BuildReport]:
+    """Take the objects of unfinished builds again, and derive anew what they touched.
+
+    Events are the same however often their objects are taken; only where a build ended between
+    two tables do the later ones not follow from silver.events.
+    """
+    unfinished = lake.journal.unfinished()
+    if not unfinished:
+        return []
+    touched = Touched()
+    for left in unfinished:
+        touched |= left.touched
+    progress(f"repairing what an unfinished build left on {len(touched.dates)} dates")
+    paths = frozenset().union(*(left.paths for left in unfinished))
+    objects = [item for item in raw_objects(lake.ledger, None) if item.path in paths]
+    *first, last = passes(objects)
+    reports = [_build_pass(lake, chunk, False, progress) for chunk in first]
+    reports.append(_build_pass(lake, last, False, progress, also=touched))
+    for left in unfinished:
+        lake.journal.record(left.build_id, "repaired", left.touched)
+    return reports
+
+
+def _build_pass(
+    lake: Lake,
+    objects: list[RawObject],
+    reset: bool,
+    progress: Progress,
+    also: Touched = NOTHING,
+) -> BuildReport:
+    """One pass of a build; what follows from silver.events on the `also` days is derived too."""
+    dates = sorted({item.date for item in objects})
+    report = BuildReport(new_build_id(), tuple(dates), len(objects))
+    clock = _Clock(report.seconds)
+    days = f"{dates[0]}" if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
+    count = sum(item.record_count for item in objects)
+    progress(f"{days}: {count:,} records in {len(objects)} objects")
+    with Gate(lake.store, report.build_id) as gate:
+        ledger_rows = lake.ledger.rows(dates=dates, is_quarantine=None)
+        gate.check_objects(ledger_rows, dates)
+        clock.lap("raw gate")
+        with readable_objects():
+            change = silver.silver_change(lake, gate, objects, dates, reset=reset)
+        clock.lap("events")
+        try:
+            report.touched = publish.touched_by(change, dates) | also
+            _publish(lake, gate, change, objects, report, clock, reset, progress)
+        finally:
+            change.release()
+    clock.lap("results")
+    return report
+
+
+def _publish(
+    lake: Lake,
+    gate: Gate,
+    change: SilverChange,
+    objects: list[RawObject],
+    report: BuildReport,
+    clock: _Clock,
+    reset: bool,
+    progress: Progress,
+) -> None:
+    dates = report.dates
+    gate.check_summary(
+        EVENTS,
+        kept_summary(EVENTS, change.row_count),
+        dates,
+        duplicates=change.duplicate_count,
+    )
+    clock.lap("silver gate")
+    report.received_count = change.received_count
+    touched = report.touched
+    paths = [item.path for item in objects]
+    lake.journal.record(report.build_id, "publishing", touched, paths)
+    report.quarantined_count = publish.publish_quarantine(lake, change, objects)
+    report.new_event_count = publish.publish_events(
+        lake, change, objects, dates, report.build_id, reset=reset
+    )
+    clock.lap("silver.events")
+    progress(f"silver.events: {report.new_event_count:,} new events")
+    has_all_rows = not change.has_history and touched.dates <= set(dates)
+    events = change.events if has_all_rows else None
+    gold.publish_derived(lake, gate, touched, events)
+    clock.lap("sessions, gold, features")
+    lake.journal.record(report.build_id, "finished", touched, paths)
+
+
+class _Clock:
+    """Seconds of the named phases of a build."""
+
+    def __init__(self, seconds: dict[str, float]) -> None:
+        self._seconds = seconds
+        self._last = time.monotonic()
+
+    def lap(self, phase: str) -> None:
+        now = time.monotonic()
+        self._seconds[phase] = self._seconds.get(phase, 0.0) + now - self._last
+        self._last = now

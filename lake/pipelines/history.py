@@ -1,0 +1,101 @@
+"""Which rows of silver.events newly received events touch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from lake.pipelines.event_rows import IDENTITY, STORAGE, time_span
+from lake.transforms.sessionise import micros, sessionise
+
+if TYPE_CHECKING:
+    from lake.pipelines.build import Lake
+
+ONE_DAY = timedelta(days=1)
+
+
+def _days_around(dates: Sequence[date]) -> set[date]:
+    return {day + shift for day in dates for shift in (-ONE_DAY, timedelta(0), ONE_DAY)}
+
+
+def has_history(lake: Lake, dates: Sequence[date]) -> bool:
+    """Whether silver.events holds anything that these dates' events could touch."""
+    if not lake.tables.exists("silver.events"):
+        return False
+    around = F.col("date").isin(sorted(_days_around(dates)))
+    return not lake.tables.read("silver.events").where(around).limit(1).isEmpty()
+
+
+def _islands(received: DataFrame, gap_us: int) -> DataFrame:
+    """Per student the spans in which an old event would be a neighbour of a received one.
+
+    Out: student_hash, from_us, to_us (both inclusive).
+    """
+    runs = sessionise(
+        received.select("student_hash", "ts_us", "event_id", "course_id", "chapter_id"),
+        timedelta(microseconds=gap_us),
+    )
+    return (
+        runs.groupBy("student_hash", "session_start")
+        .agg((F.min("ts_us") - gap_us).alias("from_us"), (F.max("ts_us") + gap_us).alias("to_us"))
+        .drop("session_start")
+    )
+
+
+def touched_history(
+    lake: Lake, received: DataFrame, dates: Sequence[date], reset: bool
+) -> DataFrame:
+    """Rows of silver.events that belong to sessions which the received events touch.
+
+    A session is touched when one of its events lies within the gap of a received one of the same
+    student, or has the id of a received event and another body. With `reset` the dates' own rows
+    are not history (they are replaced), but sessions that they shared with other days are.
+    """
+    gap_us = micros(lake.settings.session_gap)
+    near = lake.tables.read("silver.events").where(F.col("date").isin(sorted(_days_around(dates))))
+    on_dates = F.col("date").isin(list(dates))
+    keys = near.select(
+        "student_hash", F.unix_micros("ts").alias("ts_us"), "session_id", "session_start",
+        "date", "event_id", "_body_hash",
+    )  # fmt: skip
+    first_us, last_us = received.agg(
+        F.coalesce(F.min("ts_us"), F.lit(0)), F.coalesce(F.max("ts_us"), F.lit(0))
+    ).collect()[0]
+    first_us, last_us = first_us - gap_us, last_us + gap_us
+    ts_range = F.col("ts").between(
+        F.timestamp_micros(F.lit(first_us)), F.timestamp_micros(F.lit(last_us))
+    )
+    islands = _islands(received, gap_us).alias("island")
+    neighbours = (
+        near.where(ts_range)
+        .select("student_hash", F.unix_micros("ts").alias("ts_us"), "session_id", "session_start")
+        .alias("old")
+        .join(
+            islands,
+            (F.col("old.student_hash") == F.col("island.student_hash"))
+            & F.col("old.ts_us").between(F.col("island.from_us"), F.col("island.to_us")),
+            "left_semi",
+        )
+        .select("session_id", "session_start")
+    )
+    rivals = (
+        keys.alias("old")
+        .join(received.select(*IDENTITY, "_body_hash").alias("new"), list(IDENTITY))
+        .where(F.col("old._body_hash") != F.col("new._body_hash"))
+        .select("old.session_id", "old.session_start")
+    )
+    touched = neighbours.union(rivals)
+    if reset:
+        touched = touched.union(keys.where(on_dates).select("session_id", "session_start"))
+    touched = touched.distinct().persist(STORAGE)
+    span = time_span(touched, "session_start")
+    history = lake.tables.read("silver.events")
+    if span is None:
+        return history.limit(0)
+    in_sessions = F.col("session_start").between(*span) & (F.col("date") >= F.lit(span[0].date()))
+    rows = history.where(in_sessions).join(touched.select("session_id"), "session_id", "left_semi")
+    return rows.where(~on_dates) if reset else rows

@@ -1,0 +1,130 @@
+"""Publication of a change to silver.events and silver.quarantine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F
+
+from lake.pipelines.event_rows import (
+    EVENTS,
+    PLACEMENT,
+    STORAGE,
+    SilverChange,
+    is_moved,
+    time_span,
+    with_lineage,
+)
+from lake.pipelines.journal import Touched
+from lake.pipelines.received import RawObject
+from schemas.tables import TABLES
+
+if TYPE_CHECKING:
+    from lake.pipelines.build import Lake
+
+# Not which body won: that can change while a later body of the same id is still to come.
+LOST = "another body of this id is earlier, or as early with a smaller hash"
+
+
+def touched_by(change: SilverChange, dates: Sequence[date]) -> Touched:
+    """Days whose events, and days whose sessions, the change alters."""
+    if not change.has_history:
+        return Touched(frozenset(dates), frozenset(dates))
+    is_changed = F.col("is_new") | is_moved()
+    rows = change.events.where(is_changed)
+    days = rows.select("date").distinct().collect()
+    starts = (
+        rows.select(F.to_date("session_start").alias("day"))
+        .union(rows.select(F.to_date("old_session_start").alias("day")))
+        .distinct()
+        .where("day is not null")
+        .collect()
+    )
+    touched = Touched(frozenset(r.date for r in days), frozenset(r.day for r in starts))
+    if change.losers is not None:
+        gone = change.losers.where(~F.col("is_new"))
+        touched |= Touched(
+            frozenset(r.date for r in gone.select("date").distinct().collect()),
+            frozenset(
+                r.day for r in gone.select(F.to_date("old_session_start").alias("day")).collect()
+            ),
+        )
+    return touched
+
+
+def publish_quarantine(lake: Lake, change: SilverChange, objects: Sequence[RawObject]) -> int:
+    """Add what did not become an event to silver.quarantine; adding it again changes nothing."""
+    frames = []
+    if change.losers is not None:
+        frames.append(
+            with_lineage(lake, change.losers, objects).withColumns(
+                {
+                    "reason": F.lit("conflicting_duplicate"),
+                    "detail": F.lit(LOST),
+                }
+            )
+        )
+    if change.rejected is not None:
+        frames.append(
+            with_lineage(lake, change.rejected, objects).withColumns(
+                {
+                    "reason": F.lit("failed_expectation"),
+                    "detail": F.col("violation"),
+                    "date": F.coalesce("date", F.col("object_date")),
+                }
+            )
+        )
+    table = TABLES["silver.quarantine"]
+    count = 0
+    for frame in frames:
+        rows = lake.tables.declared(table, frame).dropDuplicates(list(table.keys)).persist(STORAGE)
+        count += rows.count()
+        days = [row.date for row in rows.select("date").distinct().collect()]
+        lake.tables.merge("silver.quarantine", rows, days, insert=True)
+        rows.unpersist()
+    return count
+
+
+def publish_events(
+    lake: Lake,
+    change: SilverChange,
+    objects: Sequence[RawObject],
+    dates: Sequence[date],
+    build_id: str,
+    *,
+    reset: bool,
+) -> int:
+    """Write the change to silver.events; returns how many events are new.
+
+    Old rows move first and new rows are appended last: a crash between the two leaves a state
+    from which the same change is computed again.
+    """
+    if change.has_history:
+        _move_old_rows(lake, change)
+    new = with_lineage(lake, change.events.where("is_new"), objects)
+    if reset:
+        return lake.tables.replace_dates("silver.events", new, dates, build_id)
+    return lake.tables.append("silver.events", new, build_id)
+
+
+def _move_old_rows(lake: Lake, change: SilverChange) -> None:
+    moved = change.events.where(is_moved()).withColumn("is_gone", F.lit(False))
+    if change.losers is not None:
+        gone = change.losers.where(~F.col("is_new")).withColumn("is_gone", F.lit(True))
+        moved = moved.unionByName(gone.select(*moved.columns))
+    moved = moved.select(*EVENTS.keys, "ts", "is_gone", "_body_hash", *PLACEMENT).persist(STORAGE)
+    days = [row.date for row in moved.select("date").distinct().collect()]
+    bounds = time_span(moved, "ts")
+    if bounds is not None:
+        span = f"old.ts BETWEEN TIMESTAMP'{bounds[0]}' AND TIMESTAMP'{bounds[1]}'"
+        lake.tables.merge(
+            "silver.events",
+            moved,
+            days,
+            delete_when="new.is_gone",
+            update={name: f"new.{name}" for name in PLACEMENT},
+            extra_condition=f"old._body_hash = new._body_hash AND {span}",
+        )
+    moved.unpersist()

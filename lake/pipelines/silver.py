@@ -1,0 +1,219 @@
+"""Raw objects to silver.events: what changes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]
+from pyspark.errors import PySparkException
+from pyspark.sql import Column, DataFrame, Observation
+from pyspark.sql import functions as F
+
+from lake.errors import LakeError
+from lake.gates.rules import breaks, guarded, is_broken_guard
+from lake.pipelines.event_rows import (
+    BASE,
+    EVENTS,
+    IDENTITY,
+    LINEAGE,
+    PLACEMENT,
+    RECEIVED,
+    STORAGE,
+    SilverChange,
+    with_lineage,
+)
+from lake.pipelines.history import has_history, touched_history
+from lake.pipelines.received import RawObject, partitions_for, read_lines
+from lake.transforms.clean import clean_events
+from lake.transforms.enrich import enrich_events, with_titles
+from lake.transforms.metrics import page_dwell_seconds, video_watch_pct
+from lake.transforms.pseudonymise import pseudonym_keys, pseudonymise_events
+from lake.transforms.sessionise import MICROS, drop_identical_duplicates, sessionise
+from schemas.expectations import named_checks
+
+if TYPE_CHECKING:
+    from lake.gates import Gate
+    from lake.pipelines.build import Lake
+
+
+def received_events(lake: Lake, objects: Sequence[RawObject]) -> DataFrame:
+    """Clean, pseudonymous and enriched events of the objects, one row per record.
+
+    Out: BASE columns, ts_us, object_index, and violation (the first failed expectation or null).
+    """
+    lines = read_lines(lake.spark, lake.store, objects)
+    keys = pseudonym_keys(lake.spark, lake.key, lake.settings.tenant)
+    events = enrich_events(pseudonymise_events(clean_events(lines), keys))
+    if lake.tables.exists("bronze.course_catalog"):
+        events = with_titles(events, lake.tables.read("bronze.course_catalog"))
+    else:
+        no_title = F.lit(None).cast("string")
+        events = events.withColumns({"course_title": no_title, "chapter_title": no_title})
+    return events.select(*BASE, "ts_us", "object_index", _violation().alias("violation"))
+
+
+def _violation() -> Column:
+    """Name of the first expectation on the received columns that a row breaks, or null."""
+    named = [
+        F.when(breaks(EVENTS, check), F.lit(name))
+        for name, check in named_checks(EVENTS).items()
+        if check.is_row_rule and check.severity == "error" and set(check.columns) <= RECEIVED
+    ]
+    return F.coalesce(*named)
+
+
+def _received_as_placed(received: DataFrame, with_old: bool) -> DataFrame:
+    """Received events with the columns that history rows have."""
+    rows = received.withColumn("is_new", F.lit(True))
+    if not with_old:
+        return rows
+    schema = {column.name: column.type for column in EVENTS.columns}
+    nothing = {f"old_{name}": F.lit(None).cast(schema[name]) for name in (*PLACEMENT, *LINEAGE)}
+    return rows.withColumns(nothing)
+
+
+def _history_as_placed(history: DataFrame) -> DataFrame:
+    return history.select(
+        *BASE,
+        F.unix_micros("ts").alias("ts_us"),
+        F.lit(None).cast("int").alias("object_index"),
+        F.lit(False).alias("is_new"),
+        *(F.col(name).alias(f"old_{name}") for name in (*PLACEMENT, *LINEAGE)),
+    )
+
+
+def place(rows: DataFrame, gap: timedelta, partitions: int) -> DataFrame:
+    """Deduplicate, sessionise and measure events: one shuffle, by student.
+
+    In: BASE columns, ts_us, is_new, …. Out: the same and PLACEMENT and video_watch_pct.
+    """
+    by_student = rows.repartition(partitions, "student_hash")
+    sessions = sessionise(drop_identical_duplicates(by_student), gap)
+    seconds = sessions.withColumns(
+        {
+            "gap_before_seconds": F.col("gap_before_us") / MICROS,
+            "gap_after_seconds": F.col("gap_after_us") / MICROS,
+        }
+    ).drop("gap_before_us", "gap_after_us")
+    return seconds.withColumns(
+        {"page_dwell_seconds": page_dwell_seconds(gap), "video_watch_pct": video_watch_pct()}
+    )
+
+
+@dataclass(frozen=True)
+class Identities:
+    """Rows of a frame, and those that lose against another body of their identity (or None)."""
+
+    row_count: int
+    losers: DataFrame | None
+
+
+def identities(events: DataFrame) -> Identities:
+    """Count rows and find conflicting duplicates of (date, event_id).
+
+    The winner has the smallest (ts, _body_hash). Ids are compared by 64-bit hashes first, which
+    keeps the shuffle small; a collision of hashes only costs a comparison.
+    """
+    hashed = events.select(F.xxhash64(*IDENTITY).alias("identity")).groupBy("identity").count()
+    totals = hashed.agg(
+        F.coalesce(F.sum("count"), F.lit(0)).alias("rows"),
+        F.count_if(F.col("count") > 1).alias("suspects"),
+    ).collect()[0]
+    if not totals["suspects"]:
+        return Identities(totals["rows"], None)
+    suspects = hashed.where("count > 1").select("identity")
+    rank = F.struct("ts_us", "_body_hash")
+    candidates = events.withColumn("identity", F.xxhash64(*IDENTITY)).join(
+        F.broadcast(suspects), "identity"
+    )
+    winners = candidates.groupBy(*IDENTITY).agg(F.min(rank).alias("winner"))
+    losers = candidates.join(winners, list(IDENTITY)).where(rank != F.col("winner"))
+    return Identities(totals["rows"], losers)
+
+
+def silver_change(
+    lake: Lake,
+    gate: Gate,
+    objects: Sequence[RawObject],
+    dates: Sequence[date],
+    *,
+    reset: bool = False,
+) -> SilverChange:
+    """Compute, without publishing, what the objects change in silver.events.
+
+    Raises GateFailed where an event breaks an expectation, and LakeError where the objects hold
+    another number of records than the ledger says.
+    """
+    partitions = partitions_for(objects, lake.parallelism)
+    counted = Observation()
+    everything = received_events(lake, objects).observe(
+        counted,
+        F.count(F.lit(1)).alias("received"),
+        F.count("violation").alias("violations"),
+    )
+    received = everything.where(F.col("violation").isNull()).drop("violation")
+    history = has_history(lake, dates)
+    cached: list[DataFrame] = []
+    if history:
+        received = received.persist(STORAGE)
+        cached.append(received)
+        # Cut off from silver.events: Spark computes a cached frame again when a table that it was
+        # read from is written to, and this one must stay what it was before.
+        old = touched_history(lake, received, dates, reset).localCheckpoint()
+        rows = _received_as_placed(received, True).unionByName(_history_as_placed(old))
+    else:
+        rows = _received_as_placed(received, False)
+    placed = place(rows, lake.settings.session_gap, partitions)
+    events = guarded(placed, EVENTS).persist(STORAGE)
+    cached.append(events)
+    try:
+        found = identities(events)
+    except (PySparkException, Py4JJavaError) as error:
+        if is_broken_guard(error):
+            gate.check(EVENTS, with_lineage(lake, placed, objects), dates)
+        raise
+    losers, duplicate_count = found.losers, 0
+    if losers is not None:
+        losers = losers.persist(STORAGE)
+        survivors = events.join(
+            F.broadcast(losers.select(*IDENTITY, "_body_hash")),
+            [*IDENTITY, "_body_hash"],
+            "left_anti",
+        )
+        base = survivors.drop(*PLACEMENT, "video_watch_pct")
+        events = guarded(place(base, lake.settings.session_gap, partitions), EVENTS)
+        events = events.persist(STORAGE)
+        cached += [losers, events]
+        found = identities(events)
+        duplicate_count = found.losers.count() if found.losers is not None else 0
+    observed = _observed(counted)
+    expected = sum(item.record_count for item in objects)
+    if observed["received"] != expected:
+        raise LakeError(
+            f"The raw objects of {dates[0]} … {dates[-1]} hold {observed['received']} records, "
+            f"the ledger says {expected}. Run `lmslake audit` to see which object differs."
+        )
+    rejected = None
+    if observed["violations"]:
+        rejected = received_events(lake, objects).where(F.col("violation").isNotNull())
+    return SilverChange(
+        events=events,
+        losers=losers,
+        has_history=history,
+        received_count=observed["received"],
+        row_count=found.row_count,
+        duplicate_count=duplicate_count,
+        rejected=rejected,
+        cached=cached,
+    )
+
+
+def _observed(counted: Observation) -> dict[str, int]:
+    try:
+        return counted.get
+    except Py4JJavaError:
+        # Without a single row Spark's optimizer leaves out the part of the plan that counts.
+        return {"received": 0, "violations": 0}

@@ -1,0 +1,139 @@
+"""Settings of a lake, read from the environment (`LMSLAKE_…`) by main() functions only."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from pathlib import Path
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from lake.errors import LakeError
+
+BUNDLED_GEOIP = Path(__file__).parent / "data" / "geo-country.mmdb"
+MIN_KEY_BYTES = 16
+
+
+def default_cache_dir() -> Path:
+    """`$XDG_CACHE_HOME/lmslake`, as other programs of this machine do it."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lmslake"
+
+
+class Settings(BaseSettings):
+    """One lake: where it lies, how it pseudonymises and how Spark runs.
+
+    Every field is set by the environment variable `LMSLAKE_` + its name in capitals.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="LMSLAKE_", env_ignore_empty=True, extra="ignore", frozen=True
+    )
+
+    root: str = Field(
+        "lake-data", description="The lake's root: a local folder or s3a://bucket/prefix."
+    )
+    tenant: str = Field("default", min_length=1, description="Part of every pseudonym.")
+    pseudonym_key: SecretStr | None = Field(
+        None, description="Secret key of the pseudonyms, at least 16 bytes. No default."
+    )
+    pseudonym_key_file: Path | None = Field(
+        None, description="File that holds the key, instead of pseudonym_key."
+    )
+    pseudonym_key_version: int = Field(
+        1, ge=1, description="Version of the key; a lake refuses to mix versions."
+    )
+    session_gap_minutes: int = Field(
+        30, ge=1, le=1_439, description="Silence longer than this opens a new session."
+    )
+    max_event_age_days: int = Field(
+        30, ge=1, description="Streamed events older than this are quarantined as too_old."
+    )
+    max_clock_skew_minutes: int = Field(
+        10, ge=0, description="Events further ahead of the record time are in_future."
+    )
+    geoip_database: Path = Field(
+        BUNDLED_GEOIP, description="MaxMind-format country database (.mmdb)."
+    )
+    flush_records: int = Field(200_000, ge=1, description="Records per flush of file ingestion.")
+    max_record_bytes: int = Field(
+        1_000_000, ge=1_024, description="Larger records are quarantined as too_large."
+    )
+    s3_endpoint: str | None = Field(
+        None, description="URL of an S3-compatible store; unset means AWS."
+    )
+    s3_access_key: str | None = Field(None, description="Access key of the store.")
+    s3_secret_key: SecretStr | None = Field(None, description="Secret key of the store.")
+    s3_region: str = Field("us-east-1", description="Region of the store.")
+    spark_master: str = Field("local[*]", description="Spark master when not set by spark-submit.")
+    driver_memory: str = Field("4g", description="Heap of the Spark driver.")
+    cache_dir: Path = Field(
+        default_factory=default_cache_dir, description="Where JARs and services are cached."
+    )
+
+    @field_validator("root")
+    @classmethod
+    def _known_scheme(cls, root: str) -> str:
+        scheme, separator, _ = root.partition("://")
+        if separator and scheme not in ("s3a", "s3"):
+            raise ValueError("must be a local folder or s3a://bucket/prefix")
+        return root.replace("s3://", "s3a://", 1).rstrip("/") if separator else root
+
+    @field_validator("geoip_database")
+    @classmethod
+    def _database_exists(cls, path: Path) -> Path:
+        if path != BUNDLED_GEOIP and not path.is_file():
+            raise ValueError(f"no such file: {path}")
+        return path
+
+    @model_validator(mode="after")
+    def _one_key(self) -> Settings:
+        if self.pseudonym_key is not None and self.pseudonym_key_file is not None:
+            raise ValueError("set pseudonym_key or pseudonym_key_file, not both")
+        return self
+
+    @classmethod
+    def from_env(cls) -> Settings:
+        """Settings of this process. Raises LakeError that names each wrong variable, no value."""
+        try:
+            return cls()
+        except ValidationError as error:
+            lines = [
+                f"  LMSLAKE_{'_'.join(map(str, e['loc'])).upper() or '…'}: "
+                f"{e['msg'].removeprefix('Value error, ')}"
+                for e in error.errors(include_input=False, include_context=False)
+            ]
+            raise LakeError("Settings are not valid:\n" + "\n".join(lines)) from None
+
+    @property
+    def is_s3(self) -> bool:
+        return self.root.startswith("s3a://")
+
+    @property
+    def session_gap(self) -> timedelta:
+        return timedelta(minutes=self.session_gap_minutes)
+
+    @property
+    def max_clock_skew(self) -> timedelta:
+        return timedelta(minutes=self.max_clock_skew_minutes)
+
+    def key(self) -> bytes:
+        """The pseudonym key. Raises LakeError where none is set or it is too short."""
+        if self.pseudonym_key_file is not None:
+            try:
+                key = self.pseudonym_key_file.read_bytes().strip()
+            except OSError as error:
+                raise LakeError(
+                    f"LMSLAKE_PSEUDONYM_KEY_FILE cannot be read: {error.strerror}"
+                ) from None
+        elif self.pseudonym_key is not None:
+            key = self.pseudonym_key.get_secret_value().encode()
+        else:
+            raise LakeError(
+                "No pseudonym key is set, and there is no default one.\n"
+                "  export LMSLAKE_PSEUDONYM_KEY_FILE=lake.key   "
+                "(make one: openssl rand -hex 32 > lake.key)"
+            )
+        if len(key) < MIN_KEY_BYTES:
+            raise LakeError(f"The pseudonym key has {len(key)} bytes; it needs {MIN_KEY_BYTES}.")
+        return key

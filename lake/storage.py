@@ -1,0 +1,228 @@
+"""Where the lake lies: a local folder or an S3 bucket behind one small interface."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from lake.errors import LakeError
+from lake.settings import Settings
+
+COPY_CHUNK = 1 << 20
+
+
+class Lease(Protocol):
+    """A held lease."""
+
+    def check(self) -> None:
+        """Raises LakeError where the lease was lost (call it before a commit)."""
+
+
+class ObjectStore(Protocol):
+    """Immutable objects below one root. Keys are relative, with `/`."""
+
+    def put(self, key: str, body: bytes) -> None:
+        """Write the whole object atomically and durably; an existing one is replaced."""
+
+    def put_file(self, key: str, body: BinaryIO) -> None:
+        """As `put`, read from the file's position to its end in bounded memory."""
+
+    def get(self, key: str) -> bytes:
+        """The whole object. Raises LakeError where it does not exist."""
+
+    def open(self, key: str) -> BinaryIO:
+        """The object as a stream. Raises LakeError where it does not exist."""
+
+    def exists(self, key: str) -> bool: ...
+
+    def size(self, key: str) -> int:
+        """Bytes. Raises LakeError where it does not exist."""
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """Keys below the folder `prefix` in order; names that begin with `.` are left out."""
+
+    def delete(self, key: str) -> None:
+        """Remove the object; nothing happens where there is none."""
+
+    def uri(self, key: str) -> str:
+        """Address for Spark: a path, or s3a://…"""
+
+    def delta_uri(self, key: str) -> str:
+        """Address for delta-rs and DuckDB: a path, or s3://…"""
+
+    @property
+    def storage_options(self) -> dict[str, str]:
+        """Options of delta-rs; empty for a local folder."""
+
+    def lease(self, name: str) -> AbstractContextManager[Lease]:
+        """Hold the lock `name` exclusively across processes. Raises LakeError where it is held."""
+
+
+def open_store(settings: Settings) -> ObjectStore:
+    """The store of the configured root; a local root is made where it does not exist."""
+    if settings.is_s3:
+        from lake.storage_s3 import S3Store
+
+        return S3Store.from_settings(settings)
+    return LocalStore(Path(settings.root))
+
+
+def lease_holder() -> dict[str, str | int]:
+    """Who holds a lease, for the message that others see."""
+    return {
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "since": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def lease_held(name: str, body: bytes) -> LakeError:
+    """The error for a lease that someone else holds; `body` is what the holder wrote."""
+    try:
+        holder = json.loads(body)
+        who = f"host {holder['host']}, pid {holder['pid']}, since {holder['since']}"
+    except (ValueError, KeyError, TypeError):
+        who = "holder not known"
+    return LakeError(
+        f"Another process holds the lock '{name}' ({who}).\n"
+        "  Wait until it has ended, then run the command again."
+    )
+
+
+class LocalStore:
+    """Objects are files below a folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.expanduser().absolute()
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise LakeError(
+                f"The lake's root cannot be made: {error}\n  Set LMSLAKE_ROOT to a folder."
+            ) from None
+
+    def put(self, key: str, body: bytes) -> None:
+        with self._replacing(key) as target:
+            target.write(body)
+
+    def put_file(self, key: str, body: BinaryIO) -> None:
+        with self._replacing(key) as target:
+            while chunk := body.read(COPY_CHUNK):
+                target.write(chunk)
+
+    @contextmanager
+    def _replacing(self, key: str) -> Iterator[BinaryIO]:
+        path = self._path(key)
+        made = _make_folders(path.parent)
+        handle, name = tempfile.mkstemp(prefix=".put-", dir=path.parent)
+        try:
+            with os.fdopen(handle, "wb") as target:
+                yield target
+                target.flush()
+                os.fchmod(target.fileno(), 0o644)
+                os.fsync(target.fileno())
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+        # The rename, and each new folder's name in its parent, are durable only after a sync.
+        for folder in (path.parent, *(new.parent for new in made)):
+            _sync_folder(folder)
+
+    def get(self, key: str) -> bytes:
+        with self.open(key) as source:
+            return source.read()
+
+    def open(self, key: str) -> BinaryIO:
+        try:
+            return self._path(key).open("rb")
+        except FileNotFoundError:
+            raise missing_object(self.uri(key)) from None
+
+    def exists(self, key: str) -> bool:
+        return self._path(key).is_file()
+
+    def size(self, key: str) -> int:
+        try:
+            return self._path(key).stat().st_size
+        except FileNotFoundError:
+            raise missing_object(self.uri(key)) from None
+
+    def list(self, prefix: str) -> Iterator[str]:
+        for folder, folders, names in os.walk(self._path(prefix) if prefix else self.root):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            for name in sorted(names):
+                if not name.startswith("."):
+                    yield (Path(folder) / name).relative_to(self.root).as_posix()
+
+    def delete(self, key: str) -> None:
+        self._path(key).unlink(missing_ok=True)
+
+    def uri(self, key: str) -> str:
+        return str(self._path(key) if key else self.root)
+
+    def delta_uri(self, key: str) -> str:
+        return self.uri(key)
+
+    @property
+    def storage_options(self) -> dict[str, str]:
+        return {}
+
+    @contextmanager
+    def lease(self, name: str) -> Iterator[Lease]:
+        path = self._path(f"_locks/{name}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # The file is never removed: removing it would let two processes lock two files.
+        with path.open("a+b") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                lock.seek(0)
+                raise lease_held(name, lock.read()) from None
+            lock.truncate(0)
+            lock.write(json.dumps(lease_holder()).encode())
+            lock.flush()
+            yield _HeldLock()
+
+    def _path(self, key: str) -> Path:
+        path = self.root / key
+        if not key or ".." in Path(key).parts or Path(key).is_absolute():
+            raise ValueError(f"not a key of the store: {key!r}")
+        return path
+
+
+class _HeldLock:
+    """flock is lost only with the process: there is nothing to check."""
+
+    def check(self) -> None:
+        return None
+
+
+def missing_object(uri: str) -> LakeError:
+    return LakeError(f"Object is missing: {uri}\n  `lmslake audit` shows what else is missing.")
+
+
+def _make_folders(folder: Path) -> list[Path]:
+    missing = []
+    while not folder.exists():
+        missing.append(folder)
+        folder = folder.parent
+    for new in reversed(missing):
+        new.mkdir(exist_ok=True)
+    return missing
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,244 @@
+"""The lake's objects in an S3 bucket (AWS, MinIO or anything with conditional writes)."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from uuid import uuid4
+
+from lake.errors import LakeError
+from lake.settings import Settings
+from lake.storage import Lease, lease_held, lease_holder, missing_object
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+LEASE_EXPIRY_SECONDS = 60
+HEARTBEAT_SECONDS = 15
+REFUSED = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
+MISSING = frozenset({"NoSuchKey", "404", "NotFound"})
+
+log = logging.getLogger(__name__)
+
+
+class S3Store:
+    """Objects below `s3://bucket/prefix/`."""
+
+    def __init__(
+        self, client: Any, bucket: str, prefix: str, storage_options: dict[str, str]
+    ) -> None:
+        self.client = client
+        self.bucket = bucket
+        self.prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+        self._storage_options = storage_options
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> S3Store:
+        """Raises LakeError where the bucket cannot be reached."""
+        import boto3
+        from botocore.config import Config
+
+        bucket, _, prefix = settings.root.removeprefix("s3a://").partition("/")
+        secret = settings.s3_secret_key.get_secret_value() if settings.s3_secret_key else None
+        client = boto3.client(
+            "s3",
+            endpoint_url=settings.s3_endpoint,
+            aws_access_key_id=settings.s3_access_key,
+            aws_secret_access_key=secret,
+            region_name=settings.s3_region,
+            config=Config(
+                s3={"addressing_style": "path"} if settings.s3_endpoint else {},
+                retries={"mode": "standard", "max_attempts": 5},
+            ),
+        )
+        store = cls(client, bucket, prefix, _delta_options(settings, secret))
+        store._check_bucket()
+        return store
+
+    def _check_bucket(self) -> None:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            self.client.head_bucket(Bucket=self.bucket)
+        except (BotoCoreError, ClientError) as error:
+            raise LakeError(
+                f"Bucket {self.bucket} cannot be reached: {error}\n"
+                "  Check LMSLAKE_ROOT, LMSLAKE_S3_ENDPOINT, LMSLAKE_S3_ACCESS_KEY and "
+                "LMSLAKE_S3_SECRET_KEY, and that the bucket exists."
+            ) from None
+
+    def put(self, key: str, body: bytes) -> None:
+        self.client.put_object(Bucket=self.bucket, Key=self.prefix + key, Body=body)
+
+    def put_file(self, key: str, body: BinaryIO) -> None:
+        self.client.upload_fileobj(body, self.bucket, self.prefix + key)
+
+    def get(self, key: str) -> bytes:
+        with self.open(key) as source:
+            return source.read()
+
+    def open(self, key: str) -> BinaryIO:
+        try:
+            answer = self.client.get_object(Bucket=self.bucket, Key=self.prefix + key)
+        except self.client.exceptions.NoSuchKey:
+            raise missing_object(self.uri(key)) from None
+        return cast(BinaryIO, answer["Body"])
+
+    def exists(self, key: str) -> bool:
+        return self._head(key) is not None
+
+    def size(self, key: str) -> int:
+        head = self._head(key)
+        if head is None:
+            raise missing_object(self.uri(key))
+        return int(head["ContentLength"])
+
+    def _head(self, key: str) -> dict[str, Any] | None:
+        from botocore.exceptions import ClientError
+
+        try:
+            head = self.client.head_object(Bucket=self.bucket, Key=self.prefix + key)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in MISSING:
+                return None
+            raise
+        return cast("dict[str, Any]", head)
+
+    def list(self, prefix: str) -> Iterator[str]:
+        folder = self.prefix + (f"{prefix.rstrip('/')}/" if prefix else "")
+        pages = self.client.get_paginator("list_objects_v2").paginate(
+            Bucket=self.bucket, Prefix=folder
+        )
+        for page in pages:
+            for item in page.get("Contents", ()):
+                key = item["Key"].removeprefix(self.prefix)
+                if not any(part.startswith(".") for part in key.split("/")):
+                    yield key
+
+    def delete(self, key: str) -> None:
+        self.client.delete_object(Bucket=self.bucket, Key=self.prefix + key)
+
+    def uri(self, key: str) -> str:
+        return f"s3a://{self.bucket}/{self.prefix}{key}".rstrip("/")
+
+    def delta_uri(self, key: str) -> str:
+        return f"s3://{self.bucket}/{self.prefix}{key}".rstrip("/")
+
+    @property
+    def storage_options(self) -> dict[str, str]:
+        return dict(self._storage_options)
+
+    @contextmanager
+    def lease(self, name: str) -> Iterator[Lease]:
+        held = _S3Lease(self, name)
+        held.acquire()
+        try:
+            yield held
+        finally:
+            held.release()
+
+
+class _S3Lease:
+    """An object written on condition, kept young by a heartbeat.
+
+    Who finds it older than the expiry, by the server's clock, may replace it.
+    """
+
+    def __init__(self, store: S3Store, name: str) -> None:
+        self.name = name
+        self._client = store.client
+        self._where = {"Bucket": store.bucket, "Key": f"{store.prefix}_locks/{name}"}
+        self._body = json.dumps(lease_holder()).encode()
+        self._etag = ""
+        self._lost = ""
+        self._released = threading.Event()
+        self._heart = threading.Thread(target=self._beat, daemon=True, name=f"lease {name}")
+
+    def acquire(self) -> None:
+        from botocore.exceptions import ClientError
+
+        try:
+            self._etag = self._put(IfNoneMatch="*")
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in REFUSED:
+                raise
+            self._take_over()
+        self._heart.start()
+
+    def _take_over(self) -> None:
+        from botocore.exceptions import ClientError
+
+        try:
+            found = self._client.get_object(**self._where)
+            holder = found["Body"].read()
+            if _age_seconds(found) < LEASE_EXPIRY_SECONDS:
+                raise lease_held(self.name, holder)
+            self._etag = self._put(IfMatch=found["ETag"])
+        except ClientError as error:
+            if error.response["Error"]["Code"] in REFUSED | MISSING:
+                raise lease_held(self.name, b"") from None
+            raise
+
+    def _put(self, **condition: str) -> str:
+        # Each body differs, so that each write has an ETag of its own.
+        body = json.dumps({**json.loads(self._body), "beat": uuid4().hex}).encode()
+        return str(self._client.put_object(**self._where, Body=body, **condition)["ETag"])
+
+    def _beat(self) -> None:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        while not self._released.wait(HEARTBEAT_SECONDS):
+            try:
+                self._etag = self._put(IfMatch=self._etag)
+            except (ClientError, BotoCoreError) as error:
+                if isinstance(error, ClientError):
+                    self._lost = str(error)
+                    return
+                log.warning("the heartbeat of lock %s failed: %s", self.name, error)
+
+    def check(self) -> None:
+        if self._lost:
+            raise LakeError(
+                f"The lock '{self.name}' was lost while the command ran: {self._lost}\n"
+                "  Nothing was published after that. Run the command again."
+            )
+
+    def release(self) -> None:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        self._released.set()
+        self._heart.join()
+        if self._lost:
+            return
+        try:
+            self._client.delete_object(**self._where, IfMatch=self._etag)
+        except (ClientError, BotoCoreError) as error:
+            log.warning("the lock %s was not removed and will expire: %s", self.name, error)
+
+
+def _age_seconds(answer: dict[str, Any]) -> float:
+    """Age of an object by the clock of the server that sent it."""
+    from email.utils import parsedate_to_datetime
+
+    now = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+    modified: datetime = answer["LastModified"]
+    return (now - modified).total_seconds()
+
+
+def _delta_options(settings: Settings, secret: str | None) -> dict[str, str]:
+    options = {"AWS_REGION": settings.s3_region, "AWS_CONDITIONAL_PUT": "etag"}
+    if settings.s3_endpoint:
+        options |= {
+            "AWS_ENDPOINT_URL": settings.s3_endpoint,
+            "AWS_ALLOW_HTTP": str(settings.s3_endpoint.startswith("http://")).lower(),
+            "AWS_VIRTUAL_HOSTED_STYLE_REQUEST": "false",
+        }
+    if settings.s3_access_key:
+        options["AWS_ACCESS_KEY_ID"] = settings.s3_access_key
+    if secret:
+        options["AWS_SECRET_ACCESS_KEY"] = secret
+    return options

@@ -1,0 +1,1 @@
+"""Pure functions of DataFrames and Columns; nothing here reads or writes."""

@@ -1,0 +1,12 @@
+"""Every declared table by its name."""
+
+from schemas.table import Table
+from schemas.tables.bronze import BRONZE
+from schemas.tables.features import FEATURES
+from schemas.tables.gold import GOLD
+from schemas.tables.operations import OPERATIONS
+from schemas.tables.silver import SILVER
+
+TABLES: dict[str, Table] = {
+    table.name: table for table in (*BRONZE, *SILVER, *GOLD, *FEATURES, *OPERATIONS)
+}

@@ -1,0 +1,1 @@
+"""The laws of the lake as property tests over generated histories."""

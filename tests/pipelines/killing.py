@@ -1,0 +1,94 @@
+"""`lmslake` as a process of its own that is killed while it writes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import psutil
+
+# Everything that belongs to the command, or only one of its two processes: what the memory
+# killer of a machine would do.
+Victim = Literal["all", "python", "java"]
+SMALL_JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+PATIENCE_SECONDS = 300.0
+
+
+def files_below(folder: Path) -> int:
+    return sum(len(names) for _, _, names in os.walk(folder))
+
+
+@dataclass
+class Command:
+    """`lmslake ARGUMENTS…` in a process group of its own; `log` takes what it says."""
+
+    arguments: tuple[str, ...]
+    environment: dict[str, str]
+    log: Path
+    _process: subprocess.Popen[bytes] = field(init=False)
+
+    def __post_init__(self) -> None:
+        with self.log.open("wb") as output:
+            self._process = subprocess.Popen(
+                [str(Path(sys.executable).with_name("lmslake")), *self.arguments],
+                env={**os.environ, "JAVA_TOOL_OPTIONS": SMALL_JVM, **self.environment},
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+
+    def __enter__(self) -> Command:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """What is left of the command ends here."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    @property
+    def output(self) -> str:
+        return self.log.read_text()
+
+    def finish(self) -> str:
+        """Wait for its end, which must be a good one; returns what it said."""
+        assert self._process.wait(PATIENCE_SECONDS) == 0, self.output
+        return self.output
+
+    def kill_at_work(
+        self, folder: Path, more_files: int, seconds: float, victim: Victim = "all"
+    ) -> bool:
+        """Kill it some time after it has added files to `folder`.
+
+        False where it had ended before; that must have been a good end.
+        """
+        before = files_below(folder)
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while self._process.poll() is None and files_below(folder) < before + more_files:
+            assert time.monotonic() < deadline, self.output
+            time.sleep(0.002)
+        time.sleep(seconds)
+        if self._process.poll() is not None:
+            self.finish()
+            return False
+        self._kill(victim)
+        return True
+
+    def _kill(self, victim: Victim) -> None:
+        pid = self._process.pid
+        if victim == "all":
+            os.killpg(pid, signal.SIGKILL)
+        elif victim == "python":
+            os.kill(pid, signal.SIGKILL)
+        else:
+            for child in psutil.Process(pid).children(recursive=True):
+                if child.name() == "java":
+                    child.kill()
+        self._process.wait(PATIENCE_SECONDS)

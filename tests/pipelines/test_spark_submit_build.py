@@ -1,0 +1,72 @@
+"""jobs/build.py under plain spark-submit: a standalone master with one worker, and local[*]."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lake.pipelines.build import Lake
+from tests.conftest import PROJECT
+from tests.infra.standalone import spark_submit, standalone_cluster
+from tests.pipelines.conftest import OpenLake
+from tests.pipelines.lakes import KEY, difference_from, four_days, ingest
+
+JOB = PROJECT / "jobs" / "build.py"
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with standalone_cluster(tmp_path_factory.mktemp("standalone")) as url:
+        yield url
+
+
+def properties_file() -> str:
+    """What `lmslake spark-conf` prints, as in the README's line."""
+    done = subprocess.run(
+        [Path(sys.executable).with_name("lmslake"), "spark-conf"],
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    return done.stdout.strip()
+
+
+def submit(lake: Lake, master: str, *arguments: str) -> str:
+    options = ["--master", master, "--properties-file", properties_file(), "--driver-memory", "1g"]
+    environment = {"LMSLAKE_ROOT": lake.settings.root, "LMSLAKE_PSEUDONYM_KEY": KEY}
+    done = spark_submit([*options, str(JOB), *arguments], environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_spark_submit__builds_on_a_cluster_and_locally(
+    cluster: str, opened: OpenLake, tmp_path: Path
+) -> None:
+    lake = opened(tmp_path / "lake")
+    lines = sorted(four_days())
+    ingest(lake, tmp_path / "first", lines[::2])
+    days = ["--from", "2024-02-28", "--to", "2024-03-02"]
+    assert "new events" in submit(lake, cluster, *days)
+    difference = difference_from(lake, lines[::2])
+    assert not difference, difference
+    # late events, by the other master
+    ingest(lake, tmp_path / "second", lines[1::2])
+    assert "4 dates changed" in submit(lake, "local[*]")
+    difference = difference_from(lake, lines)
+    assert not difference, difference
+    assert "Nothing to build" in submit(lake, "local[*]", "--date", "2024-02-29")
+
+
+@pytest.mark.slow
+def test_spark_submit__a_wrong_setting_ends_with_its_message(tmp_path: Path) -> None:
+    without = {name: "" for name in os.environ if name.startswith("LMSLAKE_PSEUDONYM_")}
+    options = ["--master", "local[1]", "--properties-file", properties_file()]
+    done = spark_submit([*options, str(JOB)], {**without, "LMSLAKE_ROOT": str(tmp_path / "lake")})
+    assert done.returncode != 0
+    said = done.stdout + done.stderr
+    assert "No pseudonym key is set" in said
+    assert "Traceback" not in said
