@@ -3,6 +3,8 @@
 #   make test                set up, services included, and run every check and test
 BIN := .venv/bin
 CONSTRAINTS := infra/setup/constraints.txt
+# Each takes a core, 2 GB of memory and services of its own.
+WORKERS ?= 2
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
@@ -18,7 +20,7 @@ demo: setup
 
 test: setup services lint
 	@echo '==> tests'
-	@$(BIN)/python -m pytest -q $(ARGS)
+	@$(BIN)/python -m pytest -q --numprocesses $(WORKERS) --dist loadscope $(ARGS)
 
 setup: java .venv/installed jars
 

@@ -27,6 +27,15 @@ ANY_CLUSTER = "spark://"
 # Little data means many short jobs, cold code: less compilation and no parallel collector.
 SMALL_JVM = " -XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 
+# Spark keeps what a UI would show, with or without one: the plans of thousands of queries fill the
+# heap of a driver that lives long.
+KEPT_HISTORY = {
+    "spark.ui.retainedJobs": "100",
+    "spark.ui.retainedStages": "100",
+    "spark.ui.retainedTasks": "1000",
+    "spark.sql.ui.retainedExecutions": "20",
+}
+
 
 def spark_session(
     settings: Settings, app_name: str, *, small: bool = False, progress: Progress = silent
@@ -94,6 +103,7 @@ def session_conf(
         "spark.sql.warehouse.dir": str(jars.parent / "warehouse"),
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
+        **KEPT_HISTORY,
         "spark.lmslake.geoip.database": str(settings.geoip_database.absolute()),
         **_sql_conf(is_local=is_local, small=small),
         **_s3_conf(settings),
@@ -109,6 +119,13 @@ def _sql_conf(*, is_local: bool, small: bool) -> dict[str, str]:
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
         "spark.sql.catalog.spark_catalog": DELTA_CATALOG,
         "spark.sql.session.timeZone": "UTC",
+        # Frames are cached to be read once or twice: looking for the best encoding costs more.
+        "spark.sql.inMemoryColumnarStorage.compressed": "false",
+        # Texts are lowered to look for words in ASCII.
+        "spark.sql.icu.caseMappings.enabled": "false",
+        # Hardly a value comes twice.
+        "spark.hadoop.parquet.enable.dictionary#event_id": "false",
+        "spark.hadoop.parquet.enable.dictionary#_body_hash": "false",
         # The default of 50 tasks per snapshot costs seconds at every commit of a small log.
         "spark.databricks.delta.snapshotPartitions": "2",
         # Readers without Spark (Polars, delta-rs) fail on tables that have them.

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from lake.transforms.metrics import MILLIS, interval_spans, union_ms, whole
+from lake.transforms.metrics import MILLIS, interval_spans, whole
 from lake.transforms.sessionise import MICROS
 
 DAY_US = 86_400 * MICROS
@@ -21,10 +21,6 @@ def _since_midnight_us() -> Column:
     return F.pmod(F.unix_micros("ts"), F.lit(DAY_US))
 
 
-def _or_zero(value: Column) -> Column:
-    return F.coalesce(value, F.lit(0).cast("bigint"))
-
-
 def time_on_day_us() -> Column:
     """Microseconds of the gaps around an event that fall on the event's own day.
 
@@ -37,14 +33,14 @@ def time_on_day_us() -> Column:
     # least() skips nulls: without the condition a session's last event would last until midnight.
     until_midnight = F.when(after.isNotNull(), F.least(after, rest_of_day))
     past_midnight = F.when(before > _since_midnight_us(), _since_midnight_us())
-    return _or_zero(until_midnight) + _or_zero(past_midnight)
+    return F.coalesce(until_midnight, F.lit(0)) + F.coalesce(past_midnight, F.lit(0))
 
 
 def carried_over_us() -> Column:
     """Microseconds from an event to midnight where the session's next event lies beyond it."""
     after = whole(F.col("gap_after_seconds"), MICROS)
     rest_of_day = F.lit(DAY_US) - _since_midnight_us()
-    return _or_zero(F.when(after >= rest_of_day, rest_of_day))
+    return F.coalesce(F.when(after >= rest_of_day, rest_of_day), F.lit(0))
 
 
 def video_views(events: DataFrame) -> DataFrame:
@@ -53,18 +49,41 @@ def video_views(events: DataFrame) -> DataFrame:
     Out: CHAPTER_KEYS, video_id, watched_ms (union of the intervals where any event has them, else
     the sum of watched_seconds), length_ms (largest one given; null if none is positive).
     """
-    plays = events.where(F.col("event_type") == "video_play")
+    keys = (*CHAPTER_KEYS, "video_id")
     length_ms = whole(F.col("metadata.video_length"), MILLIS)
-    grouped = plays.groupBy(*CHAPTER_KEYS, F.col("metadata.video_id").alias("video_id")).agg(
-        F.flatten(F.collect_list(interval_spans(F.col("metadata.intervals")))).alias("spans"),
-        F.count("metadata.intervals").alias("positioned_count"),
-        F.sum(whole(F.col("metadata.watched_seconds"), MILLIS)).alias("reported_ms"),
-        F.max(F.when(length_ms > 0, length_ms)).alias("length_ms"),
+    intervals = F.col("metadata.intervals")
+    plays = events.where(F.col("event_type") == "video_play").withColumn(
+        "video_id", F.col("metadata.video_id")
     )
-    watched = F.when(F.col("positioned_count") > 0, union_ms(F.col("spans"))).otherwise(
-        F.coalesce("reported_ms", F.lit(0).cast("bigint"))
+    reported = plays.select(
+        *keys,
+        intervals.isNotNull().alias("has_positions"),
+        whole(F.col("metadata.watched_seconds"), MILLIS).alias("reported_ms"),
+        F.when(length_ms > 0, length_ms).alias("length_ms"),
     )
-    return grouped.select(*CHAPTER_KEYS, "video_id", watched.alias("watched_ms"), "length_ms")
+    # Rows and no lists of spans: an aggregate that collects has no buffer of fixed width.
+    spans = plays.where(intervals.isNotNull()).select(
+        *keys, F.inline(interval_spans(intervals)).alias("start", "stop")
+    )
+    earlier = (
+        Window.partitionBy(*keys)
+        .orderBy("start", "stop")
+        .rowsBetween(Window.unboundedPreceding, -1)
+    )
+    from_ms = F.greatest("start", F.max("stop").over(earlier))
+    added = spans.select(*keys, F.greatest(F.col("stop") - from_ms, F.lit(0)).alias("added_ms"))
+    views = (
+        reported.unionByName(added, allowMissingColumns=True)
+        .groupBy(*keys)
+        .agg(
+            F.bool_or("has_positions").alias("has_positions"),
+            F.sum("added_ms").alias("union_ms"),
+            F.sum("reported_ms").alias("reported_ms"),
+            F.max("length_ms").alias("length_ms"),
+        )
+    )
+    watched = F.when(F.col("has_positions"), F.col("union_ms")).otherwise(F.col("reported_ms"))
+    return views.select(*keys, F.coalesce(watched, F.lit(0)).alias("watched_ms"), "length_ms")
 
 
 def daily_activity(events: DataFrame, videos: DataFrame) -> DataFrame:
@@ -72,31 +91,31 @@ def daily_activity(events: DataFrame, videos: DataFrame) -> DataFrame:
 
     In: silver.events, and video_views of the same events.
     """
-    watched = videos.groupBy("date", "student_hash").agg(F.sum("watched_ms").alias("watched_ms"))
-    days = events.groupBy("date", "student_hash").agg(
-        F.count_if(F.col("gap_before_seconds").isNull()).alias("total_sessions"),
-        (F.sum(time_on_day_us()) / MICROS).alias("total_time_spent_seconds"),
-        (F.sum(carried_over_us()) / MICROS).alias("carried_over_seconds"),
-        _count_type("page_view").alias("pages_viewed"),
-        _count_type("quiz_attempt").alias("quizzes_attempted"),
-        F.count_if((F.col("event_type") == "quiz_attempt") & F.col("metadata.correct")).alias(
-            "quizzes_correct"
-        ),
-        _count_type("submit_assignment").alias("assignments_submitted"),
-        F.count(F.lit(1)).alias("events_count"),
-    )
-    return days.join(watched, ["date", "student_hash"], "left").select(
+    of_events = events.select(
         "date",
         "student_hash",
-        "total_sessions",
-        "total_time_spent_seconds",
-        "carried_over_seconds",
-        "pages_viewed",
-        "quizzes_attempted",
-        "quizzes_correct",
-        F.coalesce(F.col("watched_ms") / MILLIS, F.lit(0.0)).alias("videos_watched_seconds"),
-        "assignments_submitted",
-        "events_count",
+        F.col("gap_before_seconds").isNull().alias("opens_session"),
+        time_on_day_us().alias("time_us"),
+        carried_over_us().alias("carried_over_us"),
+        "event_type",
+        F.col("metadata.correct").alias("correct"),
+    )
+    of_videos = videos.select("date", "student_hash", "watched_ms")
+    is_attempt = F.col("event_type") == "quiz_attempt"
+    return (
+        of_events.unionByName(of_videos, allowMissingColumns=True)
+        .groupBy("date", "student_hash")
+        .agg(
+            F.count_if("opens_session").alias("total_sessions"),
+            (F.sum("time_us") / MICROS).alias("total_time_spent_seconds"),
+            (F.sum("carried_over_us") / MICROS).alias("carried_over_seconds"),
+            _count_type("page_view").alias("pages_viewed"),
+            F.count_if(is_attempt).alias("quizzes_attempted"),
+            F.count_if(is_attempt & F.col("correct")).alias("quizzes_correct"),
+            (F.coalesce(F.sum("watched_ms"), F.lit(0)) / MILLIS).alias("videos_watched_seconds"),
+            _count_type("submit_assignment").alias("assignments_submitted"),
+            F.count("event_type").alias("events_count"),
+        )
     )
 
 
@@ -106,44 +125,47 @@ def chapter_progress(events: DataFrame, videos: DataFrame) -> DataFrame:
     In: silver.events, and video_views of the same events. Events without a chapter do not count.
     """
     is_in_chapter = F.col("chapter_id").isNotNull()
-    depth_micro = whole(F.col("metadata.scroll_depth"), MICROS)
-    seconds = F.coalesce("gap_after_seconds", "page_dwell_seconds")
+    is_exit = F.col("is_visit_end") & F.col("gap_after_seconds").isNull()
+    of_events = events.where(is_in_chapter).select(
+        *CHAPTER_KEYS,
+        whole(F.coalesce("gap_after_seconds", "page_dwell_seconds"), MICROS).alias("time_us"),
+        whole(F.col("page_dwell_seconds"), MICROS).alias("dwell_us"),
+        F.col("metadata.scroll_depth").alias("scroll_depth"),
+        (F.col("event_type") == "submit_assignment").alias("is_submission"),
+        "is_visit_end",
+        is_exit.alias("is_exit"),
+        F.lit(True).alias("is_event"),
+    )
+    # What more than the whole video was watched counts for no other one.
+    of_videos = videos.where(is_in_chapter & F.col("length_ms").isNotNull()).select(
+        *CHAPTER_KEYS, F.least("watched_ms", "length_ms").alias("watched_ms"), "length_ms"
+    )
     chapters = (
-        events.where(is_in_chapter)
+        of_events.unionByName(of_videos, allowMissingColumns=True)
         .groupBy(*CHAPTER_KEYS)
         .agg(
-            F.sum(whole(seconds, MICROS)).alias("time_us"),
-            F.sum(whole(F.col("page_dwell_seconds"), MICROS)).alias("dwell_us"),
-            F.sum(depth_micro).alias("depth_micro"),
-            F.count("metadata.scroll_depth").alias("scroll_depth_count"),
-            F.max("metadata.scroll_depth").alias("scroll_depth_max"),
-            _count_type("submit_assignment").alias("submitted_count"),
+            F.coalesce(F.sum("time_us"), F.lit(0)).alias("time_us"),
+            F.coalesce(F.sum("dwell_us"), F.lit(0)).alias("dwell_us"),
+            F.sum(whole(F.col("scroll_depth"), MICROS)).alias("depth_micro"),
+            F.count("scroll_depth").alias("scroll_depth_count"),
+            F.max("scroll_depth").alias("scroll_depth_max"),
+            (F.sum("watched_ms") / F.sum("length_ms")).alias("video_watch_pct"),
+            F.count_if("is_submission").alias("submitted_count"),
             F.count_if("is_visit_end").alias("visits_count"),
-            F.count_if(F.col("is_visit_end") & F.col("gap_after_seconds").isNull()).alias(
-                "exit_visits_count"
-            ),
-            F.count(F.lit(1)).alias("events_count"),
+            F.count_if("is_exit").alias("exit_visits_count"),
+            F.count("is_event").alias("events_count"),
         )
     )
-    known = videos.where(is_in_chapter & F.col("length_ms").isNotNull())
-    watched = known.groupBy(*CHAPTER_KEYS).agg(
-        (F.sum(F.least("watched_ms", "length_ms")) / F.sum("length_ms")).alias("video_watch_pct")
-    )
-    same_chapter = [
-        F.col(f"chapter.{key}").eqNullSafe(F.col(f"video.{key}")) for key in CHAPTER_KEYS
-    ]
-    joined = chapters.alias("chapter").join(watched.alias("video"), same_chapter, "left")
     is_complete = (
         F.coalesce(F.col("scroll_depth_max") >= COMPLETE, F.lit(False))
         | F.coalesce(F.col("video_watch_pct") >= COMPLETE, F.lit(False))
         | (F.col("submitted_count") > 0)
     )
-    zero = F.lit(0).cast("bigint")
     depth_avg = F.col("depth_micro") / F.col("scroll_depth_count") / MICROS
-    return joined.select(
-        *(F.col(f"chapter.{key}").alias(key) for key in CHAPTER_KEYS),
-        (F.coalesce("time_us", zero) / MICROS).alias("time_spent_seconds"),
-        (F.coalesce("dwell_us", zero) / MICROS).alias("page_dwell_seconds"),
+    return chapters.select(
+        *CHAPTER_KEYS,
+        (F.col("time_us") / MICROS).alias("time_spent_seconds"),
+        (F.col("dwell_us") / MICROS).alias("page_dwell_seconds"),
         F.when(F.col("scroll_depth_count") > 0, depth_avg).alias("scroll_depth_avg"),
         "scroll_depth_max",
         "video_watch_pct",

@@ -65,16 +65,7 @@ def student_features(activity: DataFrame, dates: Sequence[date], newest: date) -
         "student_hash",
         F.col("row_day").alias("day"),
         "active_day",
-        *(
-            F.when(is_active, F.col(name)).alias(name)
-            for name in (
-                "time_us",
-                "carried_over_us",
-                "total_sessions",
-                "quizzes_attempted",
-                "quizzes_correct",
-            )
-        ),
+        *(F.when(is_active, F.col(name)).alias(name) for name in DAILY_TOTALS),
     )
     this_week = F.col("this_week_us")
     previous_week = F.col("previous_week_us")

@@ -211,7 +211,7 @@ def test_session__is_silent_and_shows_no_key_to_other_processes(
         from lake.settings import Settings
         spark = spark_session(Settings.from_env(), "silent", small=True)
         spark.range(10).write.format("delta").save("TABLE")
-        listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout
+        listed = subprocess.run(["ps", "-eww", "-o", "args"], capture_output=True, text=True).stdout
         assert "org.apache.spark.deploy.SparkSubmit" in listed
         assert Settings.from_env().s3_secret_key.get_secret_value() not in listed
         spark.stop()

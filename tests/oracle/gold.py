@@ -7,24 +7,28 @@ from datetime import date
 
 from tests.oracle.reading import Event, Rules, day_number, whole
 from tests.oracle.rows import MICRO, Row, grouped, mean, seconds
-from tests.oracle.sessions import Placed, dwell_us, placed, time_by_day
+from tests.oracle.sessions import Placed, StudentDay, dwell_us, placed, time_by_day
 from tests.oracle.video import chapter_watch_pct, watched_videos
 
 
 def student_daily_activity(events: Sequence[Event], rules: Rules) -> list[Row]:
     spent = time_by_day(events, rules)
+    known = known_by_day(events, rules)
     rows = []
     for (day, student), places in grouped(
         placed(events, rules), lambda at: (at.event.date, at.event.student_hash)
     ).items():
         kinds = [at.event.event_type for at in places]
         videos = watched_videos(at.event for at in places)
+        key = student, day_number(day)
+        time = spent.get(key, 0)
         rows.append(
             {
                 "date": day,
                 "student_hash": student,
                 "total_sessions": sum(at.before is None for at in places),
-                "total_time_spent_seconds": seconds(spent.get((student, day_number(day)), 0)),
+                "total_time_spent_seconds": seconds(time),
+                "carried_over_seconds": seconds(time - known.get(key, 0)),
                 "pages_viewed": kinds.count("page_view"),
                 "quizzes_attempted": kinds.count("quiz_attempt"),
                 "quizzes_correct": sum(is_correct(at.event) for at in places),
@@ -34,6 +38,15 @@ def student_daily_activity(events: Sequence[Event], rules: Rules) -> list[Row]:
             }
         )
     return rows
+
+
+def known_by_day(events: Sequence[Event], rules: Rules) -> dict[StudentDay, int]:
+    """Time on a day as it would be if nothing had happened after that day."""
+    known: dict[StudentDay, int] = {}
+    for day in {event.date for event in events}:
+        until_then = time_by_day((e for e in events if e.date <= day), rules)
+        known |= {key: time for key, time in until_then.items() if key[1] == day_number(day)}
+    return known
 
 
 def is_correct(event: Event) -> bool:

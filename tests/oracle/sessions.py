@@ -9,6 +9,9 @@ from itertools import pairwise
 
 from tests.oracle.reading import DAY_US, Event, Rules, whole
 
+# student_hash, and the day as a number since 1970
+StudentDay = tuple[str, int]
+
 
 @dataclass(frozen=True)
 class Placed:
@@ -73,9 +76,9 @@ def placed(events: Iterable[Event], rules: Rules) -> list[Placed]:
     ]
 
 
-def time_by_day(events: Iterable[Event], rules: Rules) -> dict[tuple[str, int], int]:
-    """Microseconds in sessions by (student_hash, day number since 1970), cut at midnight."""
-    spent: dict[tuple[str, int], int] = {}
+def time_by_day(events: Iterable[Event], rules: Rules) -> dict[StudentDay, int]:
+    """Microseconds in sessions, cut at midnight."""
+    spent: dict[StudentDay, int] = {}
     for session in sessions_of(events, rules):
         for one, other in pairwise(session):
             start = one.us

@@ -113,6 +113,7 @@ def test_daily_activity__whole_row(spark: SparkSession) -> None:
         "student_hash": "s1",
         "total_sessions": 2,
         "total_time_spent_seconds": 60.5,
+        "carried_over_seconds": 0.0,
         "pages_viewed": 2,
         "quizzes_attempted": 3,
         "quizzes_correct": 1,
@@ -122,6 +123,24 @@ def test_daily_activity__whole_row(spark: SparkSession) -> None:
     }
     assert found[1]["videos_watched_seconds"] == 0.0
     assert found[1]["quizzes_correct"] == 0
+
+
+def test_daily_activity__time_until_midnight_is_carried_over(spark: SparkSession) -> None:
+    last = MIDNIGHT - 10 * SECOND
+    frame = events(
+        spark,
+        [
+            {"ts": last, "gap_after_seconds": 30.0},
+            {"ts": last - 5 * SECOND, "gap_after_seconds": 5.0},
+            {"student_hash": "s2", "ts": last, "gap_after_seconds": 9.0},
+            # midnight itself is the next day's
+            {"student_hash": "s3", "ts": last, "gap_after_seconds": 10.0},
+            {"student_hash": "s4", "ts": last},
+        ],
+    )
+    found = dicts(daily_activity(frame, video_views(frame)), "student_hash")
+    assert [r["carried_over_seconds"] for r in found] == [10.0, 0.0, 10.0, 0.0]
+    assert [r["total_time_spent_seconds"] for r in found] == [15.0, 9.0, 10.0, 0.0]
 
 
 def progress(spark: SparkSession, *rows: dict[str, Any]) -> list[dict[str, Any]]:

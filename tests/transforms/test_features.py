@@ -15,7 +15,7 @@ from tests.transforms.frames import dicts
 FIRST = date(2024, 2, 27)
 ACTIVITY = (
     "student_hash string, date date, total_time_spent_seconds double, total_sessions bigint, "
-    "quizzes_attempted bigint, quizzes_correct bigint"
+    "quizzes_attempted bigint, quizzes_correct bigint, carried_over_seconds double"
 )
 
 
@@ -26,8 +26,8 @@ def day(number: int) -> date:
 def featured(
     spark: SparkSession, activity: list[tuple[Any, ...]], wanted: range, newest: int
 ) -> dict[tuple[str, int], dict[str, Any]]:
-    """Features by (student, day number)."""
-    rows = [(student, day(number), *rest) for student, number, *rest in activity]
+    """Features by (student, day number); activity without a last value carries nothing over."""
+    rows = [(student, day(number), *rest, 0.0)[:7] for student, number, *rest in activity]
     frame = student_features(
         spark.createDataFrame(rows, ACTIVITY), [day(n) for n in wanted], day(newest)
     )
@@ -88,6 +88,17 @@ def test_student_features__trend_is_week_over_week(spark: SparkSession) -> None:
     trend = {n: found["s1", n]["engagement_trend"] for n in (0, 6, 7, 13, 14, 20, 21)}
     assert trend == pytest.approx({0: 1.0, 6: 1.0, 7: -0.5, 13: -0.5, 14: -1.0, 20: -1.0, 21: 0.0})
     assert {found["s2", n]["engagement_trend"] for n in range(22)} == {0.0}
+
+
+def test_student_features__a_day_does_not_know_what_the_next_one_tells(spark: SparkSession) -> None:
+    # 60 s, 20 of which only an event after midnight tells of
+    activity = [("s1", 0, 60.0, 1, 0, 0, 20.0), ("s1", 1, 5.0, 0, 0, 0)]
+    found = featured(spark, activity, range(15), newest=14)
+    spent = {n: found["s1", n]["rolling_7d_time_spent"] for n in (0, 1, 6, 7)}
+    assert spent == {0: 40.0, 1: 65.0, 6: 65.0, 7: 5.0}
+    # the week before ended on day 0, and knew as little
+    assert found["s1", 7]["engagement_trend"] == pytest.approx((5 - 40) / 45)
+    assert found["s1", 8]["engagement_trend"] == -1.0
 
 
 def test_student_features__asked_dates_only_and_the_same_values(spark: SparkSession) -> None:
