@@ -76,8 +76,9 @@ def command(day: datetime | None, first: datetime | None, last: datetime | None)
 def build_dates(dates: Sequence[date] | None, progress: Progress) -> list[BuildReport]:
     """Build in a session of its own; starts none where there is nothing to do."""
     from lake.ledger import Ledger
-    from lake.pipelines.build import build, has_work, open_lake
+    from lake.pipelines.build import build, open_lake
     from lake.pipelines.journal import Journal
+    from lake.pipelines.pending import has_work
     from lake.settings import Settings
     from lake.storage import open_store
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import click
 
 from jobs.cli import run
+from jobs.ingest import format_option
 from lake.errors import LakeError
 
 if TYPE_CHECKING:
@@ -48,14 +49,7 @@ EXAMPLE = (
     multiple=True,
     help="Real events to take as well: a file or a folder. Can be given more than once.",
 )
-@click.option(
-    "--format",
-    "input_format",
-    type=click.Choice(["auto", "native", "xapi"]),
-    default="auto",
-    show_default=True,
-    help="Format of the real events.",
-)
+@format_option
 @click.option(
     "--students",
     type=click.IntRange(5, 5000),
@@ -63,7 +57,7 @@ EXAMPLE = (
     show_default=True,
     help="Size of the made-up campus.",
 )
-def command(root: Path, inputs: tuple[Path, ...], input_format: str, students: int) -> None:
+def command(root: Path, inputs: tuple[Path, ...], kind: str, students: int) -> None:
     """Take a small campus from raw JSON to sessions, gold tables and features.
 
     Needs nothing but Java: no service, no network, no account. The campus is made up and has
@@ -85,7 +79,7 @@ def command(root: Path, inputs: tuple[Path, ...], input_format: str, students: i
             f"{campus.students} students, {campus.records:,} records, {campus.catalog.parent}"
         )
     with steps.step("ingest") as step:
-        of_campus, of_inputs = _ingest(settings, campus.files, inputs, input_format)
+        of_campus, of_inputs = _ingest(settings, campus.files, inputs, kind)
         changed |= not all(report.is_known for report in (*of_campus, *of_inputs))
         step.done(_ingested((*of_campus, *of_inputs)))
     with steps.step("catalog") as step:
@@ -185,7 +179,7 @@ def demo_settings(root: Path) -> Settings:
 
 
 def _ingest(
-    settings: Settings, campus: Sequence[Path], inputs: Sequence[Path], input_format: str
+    settings: Settings, campus: Sequence[Path], inputs: Sequence[Path], kind: str
 ) -> tuple[list[FileReport], list[FileReport]]:
     from lake.ingest import IngestOptions, ingest_files
     from lake.ledger import Ledger
@@ -201,7 +195,7 @@ def _ingest(
     files, _ = find_files(str(path) for path in inputs)
     if not files:
         raise LakeError(f"There is no file of events in {', '.join(map(str, inputs))}.")
-    options = IngestOptions.from_settings(settings, format=input_format)
+    options = IngestOptions.from_settings(settings, format=kind)
     return of_campus, ingest_files(store, ledger, files, options)
 
 
@@ -216,8 +210,9 @@ def _ingested(reports: Sequence[FileReport]) -> str:
 def _build(settings: Settings, step: Step) -> str:
     """Build what is new; without anything new no Spark is started."""
     from lake.ledger import Ledger
-    from lake.pipelines.build import build, has_work, open_lake
+    from lake.pipelines.build import build, open_lake
     from lake.pipelines.journal import Journal
+    from lake.pipelines.pending import has_work
     from lake.storage import open_store
 
     store = open_store(settings)

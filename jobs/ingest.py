@@ -20,10 +20,7 @@ if TYPE_CHECKING:
 
 SECONDS_BETWEEN_LINES = 5.0
 
-
-@click.command()
-@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
-@click.option(
+format_option = click.option(
     "--format",
     "kind",
     type=click.Choice(["auto", "native", "xapi"]),
@@ -31,6 +28,11 @@ SECONDS_BETWEEN_LINES = 5.0
     show_default=True,
     help="native events, or statements of the xAPI video profile; auto looks at the first record.",
 )
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@format_option
 @click.option(
     "--max-event-age",
     type=click.IntRange(min=1),

@@ -16,7 +16,7 @@ from schemas.table import Check, Table
 BROKEN = "A row breaks an expectation of"
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from pyspark.sql import Column, DataFrame, GroupedData
 
@@ -80,9 +80,16 @@ def violations(table: Table) -> dict[str, Column]:
     }
 
 
-def first_violation(table: Table) -> Column:
-    """Name of the first error check that the row breaks; null for a good row."""
-    named = [F.when(broken, F.lit(name)) for name, broken in violations(table).items()]
+def first_violation(table: Table, columns: Collection[str]) -> Column:
+    """Name of the first error check that the row breaks; null for a good row.
+
+    Checks that need other columns than the given ones are left out.
+    """
+    named = [
+        F.when(breaks(table, check), F.lit(name))
+        for name, check in named_checks(table).items()
+        if check.is_row_rule and check.severity == "error" and set(check.columns) <= set(columns)
+    ]
     return F.coalesce(*named, F.lit(None).cast("string"))
 
 
@@ -92,13 +99,7 @@ def guarded(rows: DataFrame, table: Table) -> DataFrame:
     The check costs no pass of its own: it runs in the job that writes or caches the rows, and a
     failed job commits nothing. Checks on columns that `rows` does not have are left out.
     """
-    present = set(rows.columns)
-    named = [
-        F.when(breaks(table, check), F.lit(name))
-        for name, check in named_checks(table).items()
-        if check.is_row_rule and check.severity == "error" and set(check.columns) <= present
-    ]
-    broken = F.coalesce(*named, F.lit(None).cast("string"))
+    broken = first_violation(table, rows.columns)
     message = F.concat(F.lit(f"{BROKEN} {table.name}: "), broken)
     return rows.where(F.when(broken.isNull(), F.lit(True)).otherwise(F.raise_error(message)))
 

@@ -9,7 +9,8 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from lake.errors import LakeError
-from lake.pipelines.build import Progress, build, raw_objects, silent
+from lake.pipelines.build import Progress, build, silent
+from lake.pipelines.pending import raw_objects
 
 if TYPE_CHECKING:
     from lake.pipelines.build import Lake

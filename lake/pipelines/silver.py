@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]
 from pyspark.errors import PySparkException
-from pyspark.sql import Column, DataFrame, Observation
+from pyspark.sql import DataFrame, Observation
 from pyspark.sql import functions as F
 
 from lake.errors import LakeError
-from lake.gates.rules import breaks, guarded, is_broken_guard
+from lake.gates.rules import first_violation, guarded, is_broken_guard
 from lake.pipelines.event_rows import (
     BASE,
     EVENTS,
@@ -32,7 +32,6 @@ from lake.transforms.enrich import enrich_events, with_titles
 from lake.transforms.metrics import page_dwell_seconds, video_watch_pct
 from lake.transforms.pseudonymise import pseudonym_keys, pseudonymise_events
 from lake.transforms.sessionise import MICROS, drop_identical_duplicates, sessionise
-from schemas.expectations import named_checks
 
 if TYPE_CHECKING:
     from lake.gates import Gate
@@ -52,17 +51,22 @@ def received_events(lake: Lake, objects: Sequence[RawObject]) -> DataFrame:
     else:
         no_title = F.lit(None).cast("string")
         events = events.withColumns({"course_title": no_title, "chapter_title": no_title})
-    return events.select(*BASE, "ts_us", "object_index", _violation().alias("violation"))
+    violation = first_violation(EVENTS, RECEIVED)
+    return events.select(*BASE, "ts_us", "object_index", violation.alias("violation"))
 
 
-def _violation() -> Column:
-    """Name of the first expectation on the received columns that a row breaks, or null."""
-    named = [
-        F.when(breaks(EVENTS, check), F.lit(name))
-        for name, check in named_checks(EVENTS).items()
-        if check.is_row_rule and check.severity == "error" and set(check.columns) <= RECEIVED
-    ]
-    return F.coalesce(*named)
+def valid_events(events: DataFrame, counted: Observation) -> DataFrame:
+    """Events without a violation; how many there were, and how many with one, goes to `counted`.
+
+    Counting between the parse and the filter also keeps Spark from moving the filter below the
+    parse, where every line would be parsed once for each of them.
+    """
+    everything = events.observe(
+        counted,
+        F.count(F.lit(1)).alias("received"),
+        F.count("violation").alias("violations"),
+    )
+    return everything.where(F.col("violation").isNull()).drop("violation")
 
 
 def _received_as_placed(received: DataFrame, with_old: bool) -> DataFrame:
@@ -149,12 +153,7 @@ def silver_change(
     """
     partitions = partitions_for(objects, lake.parallelism)
     counted = Observation()
-    everything = received_events(lake, objects).observe(
-        counted,
-        F.count(F.lit(1)).alias("received"),
-        F.count("violation").alias("violations"),
-    )
-    received = everything.where(F.col("violation").isNull()).drop("violation")
+    received = valid_events(received_events(lake, objects), counted)
     history = has_history(lake, dates)
     cached: list[DataFrame] = []
     if history:

@@ -138,7 +138,7 @@ def kept_results(store: LocalStore) -> list[dict[str, Any]]:
 def test_violations__every_rule_catches_its_rows_and_no_other(spark: SparkSession) -> None:
     rows = visits(spark, [*GOOD_ROWS, *(change for _, change in BAD_ROWS)])
     judged = rows.select(
-        first_violation(VISITS).alias("first_failed"),
+        first_violation(VISITS, VISITS.column_names).alias("first_failed"),
         all_violations(VISITS).alias("failed"),
         *(broken.alias(name) for name, broken in violations(VISITS).items()),
     ).collect()
@@ -153,7 +153,7 @@ def test_violations__every_rule_catches_its_rows_and_no_other(spark: SparkSessio
 
 def test_first_violation__splits_rows_without_loss(spark: SparkSession) -> None:
     rows = visits(spark, [*GOOD_ROWS, *(change for _, change in BAD_ROWS)])
-    rows = rows.withColumn("failed", first_violation(VISITS))
+    rows = rows.withColumn("failed", first_violation(VISITS, VISITS.column_names))
     good = {row["visit_id"] for row in rows.where("failed IS NULL").collect()}
     bad = {row["visit_id"] for row in rows.where("failed IS NOT NULL").collect()}
     assert (len(good), len(bad), good & bad) == (len(GOOD_ROWS), len(BAD_ROWS), set())

@@ -111,7 +111,7 @@ def test_build__nothing_new_changes_no_table(
     lake, _ = in_parts
     before = versions(lake)
     for number, batch in enumerate(IN_PARTS.batches(world.lines, world.days)):
-        ingest(lake, batch.files, tmp_path / str(number))
+        ingest(lake, tmp_path / str(number), *batch.files)
     assert build(lake) == []
     assert build(lake, world.days) == []
     assert versions(lake) == before

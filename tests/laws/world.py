@@ -120,8 +120,8 @@ def compared(expected: Tables, found: Tables) -> list[Difference]:
     ]
 
 
-def ingest(lake: Lake, files: Iterable[Sequence[bytes]], folder: Path) -> None:
-    """Write the files and take them; a record that is refused is an error of the test."""
+def ingest(lake: Lake, folder: Path, *files: Iterable[bytes]) -> None:
+    """Write files of lines and take them; a record that is refused is an error of the test."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for number, lines in enumerate(files):
@@ -149,6 +149,6 @@ def build_after(lake: Lake, batch: Batch) -> None:
 def arrive(lake: Lake, world: World, arrival: Arrival, folder: Path) -> None:
     """Bring the world's lines into the lake as the arrival says; then build what is left."""
     for number, batch in enumerate(arrival.batches(world.lines, world.days)):
-        ingest(lake, batch.files, folder / str(number))
+        ingest(lake, folder / str(number), *batch.files)
         build_after(lake, batch)
     build(lake)

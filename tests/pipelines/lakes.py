@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from deltalake import DeltaTable
 
-from lake.ingest import IngestOptions, ingest_files
 from tests.generators import NativeEvent, canonical
 from tests.laws.comparing import Difference
 from tests.laws.world import TABLE_NAMES, compared, tables_of
@@ -57,20 +56,6 @@ def four_days() -> list[bytes]:
     others = [{**body, "student_id": "s4"} for body in events[3::17]]
     twice = events[::9]
     return [canonical(body) for body in (*events, *others, *twice)]
-
-
-def ingest(lake: Lake, folder: Path, *files: Iterable[bytes]) -> None:
-    """Take files of lines into the raw zone; a refused record is an error of the test."""
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for number, lines in enumerate(files):
-        path = folder / f"{number}.jsonl"
-        path.write_bytes(b"".join(line + b"\n" for line in lines))
-        paths.append(path)
-    for report in ingest_files(
-        lake.store, lake.ledger, paths, IngestOptions.from_settings(lake.settings)
-    ):
-        assert not report.quarantined, report
 
 
 def difference_from(lake: Lake, lines: Iterable[bytes]) -> str:

@@ -10,13 +10,12 @@ import pytest
 
 from lake.pipelines.backfill import backfill
 from lake.pipelines.build import build
-from tests.laws.world import compared, tables_of
+from tests.laws.world import compared, ingest, tables_of
 from tests.pipelines.conftest import OpenLake
 from tests.pipelines.lakes import (
     DAYS,
     difference_from,
     four_days,
-    ingest,
     object_of,
     shown,
     versions,

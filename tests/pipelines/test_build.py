@@ -21,10 +21,10 @@ from lake.pipelines.build import BuildReport, Lake, build
 from schemas.tables import TABLES
 from tests.generators import canonical
 from tests.laws.comparing import Row
-from tests.laws.world import TABLE_NAMES, Tables, compared, tables_of
+from tests.laws.world import TABLE_NAMES, Tables, compared, ingest, tables_of
 from tests.oracle.reading import pseudonym
 from tests.pipelines.conftest import OpenLake
-from tests.pipelines.lakes import RULES, ingest, shown, versions
+from tests.pipelines.lakes import RULES, shown, versions
 
 HOUR = timedelta(hours=1)
 SECOND = timedelta(seconds=1)

@@ -11,9 +11,9 @@ import pytest
 from lake.audit import audit
 from lake.pipelines.build import Lake, build, open_lake
 from lake.query import frame
-from tests.laws.world import compared, tables_of
+from tests.laws.world import compared, ingest, tables_of
 from tests.pipelines.conftest import OpenLake
-from tests.pipelines.lakes import KEY, difference_from, four_days, ingest, shown
+from tests.pipelines.lakes import KEY, difference_from, four_days, shown
 from tests.services import Minio
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from lake.pipelines.build import build
 from lake.pipelines.event_rows import EVENTS
 from schemas.table import at_least_rows, between
 from schemas.tables import TABLES
-from tests.laws.world import TABLE_NAMES, compared, tables_of
+from tests.laws.world import TABLE_NAMES, compared, ingest, tables_of
 from tests.pipelines.conftest import OpenLake
-from tests.pipelines.lakes import difference_from, four_days, ingest, shown, versions
+from tests.pipelines.lakes import difference_from, four_days, shown, versions
 
 DERIVED = [name for name in TABLE_NAMES if name.startswith(("gold.", "features."))]
 

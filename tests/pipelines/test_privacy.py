@@ -18,8 +18,9 @@ from lake.pipelines.event_rows import EVENTS
 from lake.transforms.pseudonymise import hmac_pads
 from schemas.table import between
 from tests.generators import canonical
+from tests.laws.world import ingest
 from tests.pipelines.conftest import OpenLake
-from tests.pipelines.lakes import FIRST, KEY, event, ingest
+from tests.pipelines.lakes import FIRST, KEY, event
 
 STUDENT = "IDENTIFIED-0042"
 IDENTIFYING = {
@@ -119,7 +120,7 @@ def test_build__nothing_identifying_above_raw(lake: Lake) -> None:
 
 
 def test_received_events__the_plan_shows_no_key(lake: Lake) -> None:
-    from lake.pipelines.build import raw_objects
+    from lake.pipelines.pending import raw_objects
 
     events = silver.received_events(lake, raw_objects(lake.ledger, None))
     events.collect()

@@ -13,8 +13,9 @@ import pytest
 from lake.pipelines.build import Lake
 from tests.conftest import PROJECT
 from tests.infra.standalone import spark_submit, standalone_cluster
+from tests.laws.world import ingest
 from tests.pipelines.conftest import OpenLake
-from tests.pipelines.lakes import KEY, difference_from, four_days, ingest
+from tests.pipelines.lakes import KEY, difference_from, four_days
 
 JOB = PROJECT / "jobs" / "build.py"
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from lake.pipelines.build import build
+from tests.laws.world import ingest
 from tests.pipelines.conftest import OpenLake
-from tests.pipelines.lakes import difference_from, four_days, ingest
+from tests.pipelines.lakes import difference_from, four_days
 
 Travel = Callable[[str], None]
 
