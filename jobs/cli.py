@@ -12,6 +12,7 @@ from lake.errors import LakeError
 COMMANDS = {
     "demo": "Take a small campus from JSON to features and show the tables.",
     "ingest": "Validate files of events and write them to the raw zone.",
+    "archive": "Take events from Kafka to the raw zone, without end or --once.",
     "build": "Build silver, gold and features for dates that have new raw events.",
     "backfill": "Build a range date by date; go on after a failed one; --reset rebuilds.",
     "audit": "Prove that no record was lost or doubled.",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+from lake.audit_sources import check_sources
 from lake.errors import LakeError
 from lake.ledger import Ledger, LedgerRow, ledger_rows
 from lake.pipelines.journal import Journal
@@ -77,7 +78,7 @@ def audit(settings: Settings, dates: Sequence[date] | None = None) -> Audit:
     ledger = Ledger(store)
     everything = ledger_rows(ledger.rows(dates=None, is_quarantine=None))
     outcome = Audit()
-    _check_sources(everything, outcome)
+    check_sources(everything, outcome)
     wanted = None if dates is None else set(dates)
     raw = [r for r in everything if not r.is_quarantine and (wanted is None or r.date in wanted)]
     _check_objects(store, [r for r in everything if wanted is None or r.date in wanted], outcome)
@@ -92,42 +93,6 @@ def audit(settings: Settings, dates: Sequence[date] | None = None) -> Audit:
             connection.close()
     outcome.lines = [lines[key] for key in sorted(lines)]
     return outcome
-
-
-def _check_sources(rows: Sequence[LedgerRow], outcome: Audit) -> None:
-    """Offsets of each source are contiguous, and each flush holds as many records as offsets."""
-    flushes: dict[tuple[str, str, int], dict[tuple[int, int], int]] = defaultdict(
-        lambda: defaultdict(int)
-    )
-    replaced: dict[str, int] = defaultdict(int)
-    for row in rows:
-        if row.replaces:
-            replaced[row.replaces] += row.record_count
-            continue
-        span = (row.flush_first_offset, row.flush_last_offset)
-        flushes[row.topic, row.source, row.partition][span] += row.record_count
-        outcome.received += row.record_count
-    for (topic, source, partition), spans in flushes.items():
-        name = f"{topic} source {source[:16]} partition {partition}"
-        expected: int | None = None
-        for (first, last), count in sorted(spans.items()):
-            if expected is not None and first != expected:
-                word = "missing" if first > expected else "doubled"
-                outcome.faults.append(f"{name}: offsets {expected} … {first - 1} are {word}")
-            if count != last - first + 1:
-                outcome.faults.append(
-                    f"{name}: the flush {first} … {last} holds {count} records, "
-                    f"its offsets say {last - first + 1}"
-                )
-            expected = last + 1
-    outcome.sources = len(flushes)
-    counts = {row.path: row.record_count for row in rows if row.is_quarantine}
-    outcome.rejected = sum(n for path, n in counts.items() if path not in replaced)
-    for path, count in replaced.items():
-        if counts.get(path) != count:
-            outcome.faults.append(
-                f"{path}: held {counts.get(path, 0)} rejected records, its replay {count}"
-            )
 
 
 def _check_objects(store: ObjectStore, rows: Sequence[LedgerRow], outcome: Audit) -> None:

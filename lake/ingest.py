@@ -73,7 +73,8 @@ Progress = Callable[[FileReport], None]
 class _Sink(Protocol):
     """What `RawWriter` offers to a file."""
 
-    next_offset: int
+    @property
+    def next_offset(self) -> int: ...
 
     def accept(self, offset: int, event: Accepted) -> None: ...
 

@@ -49,10 +49,27 @@ class LedgerRow:
     reasons: str | None
     id_digest: str | None
     replaces: str | None = None
+    flush_gap_count: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceVersion:
+    """A step of one application: its new version and the one before it (None: there was none)."""
+
+    app_id: str
+    version: int
+    expected: int | None = None
 
 
 class StaleWriterError(LakeError):
-    """Another process has committed for the same source: this one must not go on."""
+    """Another process has committed for the sources `app_ids`: this one must not go on."""
+
+    def __init__(self, app_ids: Sequence[str]) -> None:
+        super().__init__(
+            f"Another process ingests the same source ({', '.join(app_ids)}).\n"
+            "  What it has committed is kept. Wait for it, then run the command again."
+        )
+        self.app_ids = frozenset(app_ids)
 
 
 class Ledger:
@@ -76,37 +93,45 @@ class Ledger:
     def append(
         self, rows: Sequence[LedgerRow], app_id: str, version: int, expected: int | None = None
     ) -> None:
-        """Add the rows in one commit and set the version of `app_id`.
+        """As `append_all`, for one source."""
+        self.append_all(rows, [SourceVersion(app_id, version, expected)])
 
-        `expected` is the version that the caller built on (None: there was none). Raises
-        StaleWriterError where another process moved it since, LakeError where appends of other
-        sources keep getting in the way.
+    def append_all(self, rows: Sequence[LedgerRow], sources: Sequence[SourceVersion]) -> None:
+        """Add the rows in one commit and set the version of each of the sources.
+
+        Raises StaleWriterError, and adds nothing, where another process moved one of them since;
+        LakeError where appends of other sources keep getting in the way.
         """
         from deltalake import CommitProperties, Transaction, write_deltalake
         from deltalake.exceptions import CommitFailedError
 
         properties = CommitProperties(
-            app_transactions=[Transaction(app_id, version)], max_commit_retries=15
+            app_transactions=[Transaction(source.app_id, source.version) for source in sources],
+            max_commit_retries=15,
         )
         batch = self._record_batch(rows)
         for attempt in range(APPEND_ATTEMPTS):
             table = self._refreshed()
-            if table.transaction_version(app_id) != expected:
-                raise StaleWriterError(
-                    f"Another process ingests the same source ({app_id}).\n"
-                    "  What it has committed is kept. Wait for it, then run the command again."
-                )
+            versions = {source.app_id: source.expected for source in sources}
+            if stale := [a for a, v in versions.items() if table.transaction_version(a) != v]:
+                raise StaleWriterError(stale)
             try:
-                write_deltalake(table, batch, mode="append", commit_properties=properties)
+                # Only for a table from before a column was declared: it conflicts with all others.
+                merge: Any = {"schema_mode": "merge"} if self._missing_columns(table) else {}
+                write_deltalake(table, batch, mode="append", commit_properties=properties, **merge)
                 return
             except CommitFailedError as error:
                 # Whether it was our own source is decided by the next look at the table.
-                log.info("ledger append %d of %s was refused: %s", attempt + 1, app_id, error)
+                log.info("ledger append %d was refused: %s", attempt + 1, error)
                 time.sleep(random.uniform(0, 0.1 * 2**attempt))
         raise LakeError(
             f"The ledger could not be written in {APPEND_ATTEMPTS} attempts: other processes "
             "commit to it all the time.\n  Run the command again: it goes on where it stopped."
         )
+
+    def _missing_columns(self, table: DeltaTable) -> list[str]:
+        known = {field.name for field in table.schema().fields}
+        return [name for name in self._arrow.names if name not in known]
 
     def version_of(self, app_id: str) -> int | None:
         """The last committed version of an application, None where there is none."""
@@ -150,7 +175,12 @@ class Ledger:
         ]
 
     def _scan(self, kept: pc.Expression | None) -> pa.Table:
-        table = self._refreshed().to_pyarrow_dataset().to_table(filter=kept)
+        import pyarrow as pa
+
+        opened = self._refreshed()
+        table = opened.to_pyarrow_dataset().to_table(filter=kept)
+        for name in self._missing_columns(opened):
+            table = table.append_column(name, pa.nulls(table.num_rows))
         return table.select(self._arrow.names).cast(self._arrow).sort_by("path")
 
     def compact(self) -> None:

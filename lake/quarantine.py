@@ -15,12 +15,16 @@ import orjson
 from lake.errors import LakeError
 from lake.ingest import MAPPINGS
 from lake.ledger import Ledger, LedgerRow, StaleWriterError, reason_counts
+from lake.raw_buffers import EXPIRED
 from lake.raw_objects import EventBuffer, GzipLines, Origin, put_lines
 from lake.storage import ObjectStore
 from lake.timestamps import from_microseconds
 from lake.validation import Accepted, Limits, Rejected, Validator
 
 QuarantineRecord = dict[str, Any]
+
+# Nothing was received that could be checked again.
+WITHOUT_CONTENT = frozenset({"corrupt_compression", "tombstone", EXPIRED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +183,7 @@ class _Replay:
                 self._keep(offset, {**record, **_verdict(checked)})
 
     def _checked(self, record: QuarantineRecord) -> Accepted | Rejected:
-        if record["reason"] == "corrupt_compression":
+        if record["reason"] in WITHOUT_CONTENT:
             return Rejected(record["reason"], record["detail"])
         raw = raw_bytes(record)
         if "raw_object" in record:
@@ -247,5 +251,5 @@ def _records_of(store: ObjectStore, path: str) -> Iterator[QuarantineRecord]:
 
 
 def replayable(counts: Sequence[tuple[str, date, str, int]]) -> int:
-    """Records that a replay can try; what could not be decompressed cannot."""
-    return sum(count for _, _, reason, count in counts if reason != "corrupt_compression")
+    """Records that a replay can try."""
+    return sum(count for _, _, reason, count in counts if reason not in WITHOUT_CONTENT)

@@ -39,13 +39,14 @@ class Origin:
 class GzipLines:
     """Lines on their way into one gzip object; full blocks are compressed as they come."""
 
-    __slots__ = ("_compressor", "_count_before", "_done", "_lines")
+    __slots__ = ("_body", "_compressor", "_count_before", "_done", "_lines")
 
     def __init__(self) -> None:
         self._lines: list[bytes] = []
         self._done: list[bytes] = []
         self._compressor: zlib._Compress | None = None
         self._count_before = 0
+        self._body: bytes | None = None
 
     def add(self, line: bytes) -> None:
         """Take a line without its newline."""
@@ -60,8 +61,11 @@ class GzipLines:
 
     def body(self) -> bytes:
         """The finished object. The same lines give the same bytes; nothing may be added after."""
-        self._done.append(self._compress().flush())
-        return b"".join(self._done)
+        if self._body is None:
+            self._done.append(self._compress().flush())
+            self._body = b"".join(self._done)
+            self._done.clear()
+        return self._body
 
     def _compress(self) -> zlib._Compress:
         compressor = self._compressor

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from datetime import timedelta
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -13,6 +15,9 @@ from lake.errors import LakeError
 
 BUNDLED_GEOIP = Path(__file__).parent / "data" / "geo-country.mmdb"
 MIN_KEY_BYTES = 16
+# Topics of the raw zone that are kinds of files.
+FILE_TOPICS = frozenset({"native", "xapi"})
+KAFKA_TOPIC = re.compile(r"(?P<name>[a-zA-Z0-9._-]{1,249})(#(?P<generation>[1-9][0-9]{0,5}))?")
 
 
 def default_cache_dir() -> Path:
@@ -65,6 +70,50 @@ class Settings(BaseSettings):
     s3_access_key: str | None = Field(None, description="Access key of the store.")
     s3_secret_key: SecretStr | None = Field(None, description="Secret key of the store.")
     s3_region: str = Field("us-east-1", description="Region of the store.")
+    kafka_bootstrap_servers: str = Field(
+        "localhost:9092", min_length=1, description="Kafka brokers, HOST:PORT separated by commas."
+    )
+    kafka_topics: str = Field(
+        "clickstream,video,quiz,assignment",
+        description="Topics to archive, separated by commas. A topic that was deleted and made "
+        "again gets a generation: clickstream#2.",
+    )
+    kafka_group_id: str = Field(
+        "lmslake-archiver", min_length=1, description="Consumer group of the archiver."
+    )
+    kafka_session_timeout_seconds: int = Field(
+        45, ge=6, le=1_800, description="Silence after which the group gives up an archiver."
+    )
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL."
+    )
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = Field(
+        None, description="PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512; needed with SASL_…."
+    )
+    kafka_sasl_username: str | None = Field(None, description="User of SASL.")
+    kafka_sasl_password: SecretStr | None = Field(None, description="Password of SASL.")
+    kafka_ssl_ca_file: Path | None = Field(
+        None, description="Certificates (PEM) to trust; unset means the system's."
+    )
+    kafka_ssl_cert_file: Path | None = Field(None, description="Own certificate (PEM).")
+    kafka_ssl_key_file: Path | None = Field(None, description="Key of the own certificate (PEM).")
+    kafka_ssl_key_password: SecretStr | None = Field(None, description="Password of that key.")
+    kafka_ssl_check_hostname: bool = Field(
+        True, description="Whether a broker's certificate must name its host."
+    )
+    archive_flush_bytes: int = Field(
+        8 << 20, ge=1, description="The archiver flushes when it holds so many bytes of records …"
+    )
+    archive_flush_records: int = Field(50_000, ge=1, description="… or so many records …")
+    archive_flush_seconds: float = Field(
+        10.0, gt=0, description="… or when the oldest of them was taken so long ago."
+    )
+    metrics_port: int = Field(
+        9108, ge=0, le=65_535, description="Port of /metrics, /healthz and /readyz; 0 means none."
+    )
+    metrics_host: str = Field(
+        "127.0.0.1", description="Address that it listens on; 0.0.0.0 for others to reach it."
+    )
     spark_master: str = Field("local[*]", description="Spark master when not set by spark-submit.")
     driver_memory: str = Field("4g", description="Heap of the Spark driver.")
     cache_dir: Path = Field(
@@ -85,6 +134,44 @@ class Settings(BaseSettings):
         if path != BUNDLED_GEOIP and not path.is_file():
             raise ValueError(f"no such file: {path}")
         return path
+
+    @field_validator("kafka_topics")
+    @classmethod
+    def _topic_names(cls, topics: str) -> str:
+        names = [topic.strip() for topic in topics.split(",") if topic.strip()]
+        if not names:
+            raise ValueError("names no topic")
+        found = [(name, KAFKA_TOPIC.fullmatch(name)) for name in names]
+        if wrong := [name for name, match in found if match is None]:
+            raise ValueError(f"not a topic of Kafka: {', '.join(wrong)}")
+        bare = [match["name"] for _, match in found if match is not None]
+        if len(set(bare)) < len(bare):
+            raise ValueError("names a topic twice")
+        if taken := FILE_TOPICS.intersection(bare):
+            raise ValueError(f"{', '.join(sorted(taken))}: the name of a kind of files")
+        return ",".join(names)
+
+    @field_validator("kafka_ssl_ca_file", "kafka_ssl_cert_file", "kafka_ssl_key_file")
+    @classmethod
+    def _file_exists(cls, path: Path | None) -> Path | None:
+        if path is not None and not path.is_file():
+            raise ValueError(f"no such file: {path}")
+        return path
+
+    @model_validator(mode="after")
+    def _whole_sasl(self) -> Settings:
+        if self.kafka_security_protocol.startswith("SASL_"):
+            parts = ("kafka_sasl_mechanism", "kafka_sasl_username", "kafka_sasl_password")
+            if missing := [part.upper() for part in parts if getattr(self, part) is None]:
+                raise ValueError(
+                    f"KAFKA_SECURITY_PROTOCOL={self.kafka_security_protocol} needs "
+                    f"LMSLAKE_{', LMSLAKE_'.join(missing)}"
+                )
+        elif self.kafka_sasl_mechanism is not None:
+            raise ValueError("KAFKA_SASL_MECHANISM needs KAFKA_SECURITY_PROTOCOL=SASL_SSL")
+        if (self.kafka_ssl_cert_file is None) != (self.kafka_ssl_key_file is None):
+            raise ValueError("set KAFKA_SSL_CERT_FILE and KAFKA_SSL_KEY_FILE, or neither")
+        return self
 
     @model_validator(mode="after")
     def _one_key(self) -> Settings:
@@ -116,6 +203,16 @@ class Settings(BaseSettings):
     @property
     def max_clock_skew(self) -> timedelta:
         return timedelta(minutes=self.max_clock_skew_minutes)
+
+    @property
+    def max_event_age(self) -> timedelta:
+        return timedelta(days=self.max_event_age_days)
+
+    @property
+    def topics(self) -> dict[str, int]:
+        """Topics to archive, each with its generation."""
+        matches = (KAFKA_TOPIC.fullmatch(topic) for topic in self.kafka_topics.split(","))
+        return {m["name"]: int(m["generation"] or 1) for m in matches if m is not None}
 
     def key(self) -> bytes:
         """The pseudonym key. Raises LakeError where none is set or it is too short."""

@@ -31,6 +31,14 @@ hypothesis.settings.register_profile("lmslake", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("lmslake")
 
 
+# The longest first, so that two workers end at about the same time.
+LONGEST = ("test_kill.py", "test_laws_2_3.py", "test_build.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _no_settings_from_outside() -> None:
     """Settings of the developer's own lake must not reach a test; the cache folder may."""

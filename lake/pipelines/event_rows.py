@@ -79,12 +79,16 @@ def is_moved() -> Column:
     return ~F.col("is_new") & ~unchanged
 
 
-def time_span(rows: DataFrame, column: str) -> tuple[datetime, datetime] | None:
-    """Smallest and largest time of a column, aware and in UTC; None where there is none.
+def span_of(column: str) -> tuple[Column, Column]:
+    """Aggregates for `time_span`: smallest and largest time as numbers.
 
-    They are collected as numbers: a timestamp would come as naive local time of this machine.
+    A collected timestamp would be naive local time of this machine.
     """
-    span = rows.agg(F.unix_micros(F.min(column)), F.unix_micros(F.max(column))).first()
-    if span is None or span[0] is None:
+    return F.unix_micros(F.min(column)), F.unix_micros(F.max(column))
+
+
+def time_span(first_us: int | None, last_us: int | None) -> tuple[datetime, datetime] | None:
+    """What `span_of` found, aware and in UTC; None where there is no time."""
+    if first_us is None or last_us is None:
         return None
-    return from_microseconds(span[0]), from_microseconds(span[1])
+    return from_microseconds(first_us), from_microseconds(last_us)

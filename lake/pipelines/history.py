@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from lake.pipelines.event_rows import IDENTITY, STORAGE, time_span
+from lake.pipelines.event_rows import IDENTITY, STORAGE, span_of, time_span
 from lake.transforms.sessionise import micros, sessionise
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def touched_history(
     if reset:
         touched = touched.union(keys.where(on_dates).select("session_id", "session_start"))
     touched = touched.distinct().persist(STORAGE)
-    span = time_span(touched, "session_start")
+    span = time_span(*touched.agg(*span_of("session_start")).collect()[0])
     history = lake.tables.read("silver.events")
     if span is None:
         return history.limit(0)

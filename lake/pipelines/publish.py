@@ -14,6 +14,7 @@ from lake.pipelines.event_rows import (
     STORAGE,
     SilverChange,
     is_moved,
+    span_of,
     time_span,
     with_lineage,
 )
@@ -22,6 +23,8 @@ from lake.pipelines.received import RawObject
 from schemas.tables import TABLES
 
 if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
     from lake.pipelines.build import Lake
 
 # Not which body won: that can change while a later body of the same id is still to come.
@@ -32,26 +35,18 @@ def touched_by(change: SilverChange, dates: Sequence[date]) -> Touched:
     """Days whose events, and days whose sessions, the change alters."""
     if not change.has_history:
         return Touched(frozenset(dates), frozenset(dates))
-    is_changed = F.col("is_new") | is_moved()
-    rows = change.events.where(is_changed)
-    days = rows.select("date").distinct().collect()
-    starts = (
-        rows.select(F.to_date("session_start").alias("day"))
-        .union(rows.select(F.to_date("old_session_start").alias("day")))
-        .distinct()
-        .where("day is not null")
-        .collect()
-    )
-    touched = Touched(frozenset(r.date for r in days), frozenset(r.day for r in starts))
+    changed = change.events.where(F.col("is_new") | is_moved())
+    touched = _days_of(changed, "session_start", "old_session_start")
     if change.losers is not None:
-        gone = change.losers.where(~F.col("is_new"))
-        touched |= Touched(
-            frozenset(r.date for r in gone.select("date").distinct().collect()),
-            frozenset(
-                r.day for r in gone.select(F.to_date("old_session_start").alias("day")).collect()
-            ),
-        )
+        touched |= _days_of(change.losers.where(~F.col("is_new")), "old_session_start")
     return touched
+
+
+def _days_of(rows: DataFrame, *starts: str) -> Touched:
+    """Days of the rows, and days of the session starts that the columns `starts` hold."""
+    sets = [F.collect_set(F.to_date(name)) for name in ("date", *starts)]
+    dates, *days = rows.agg(*sets).collect()[0]
+    return Touched(frozenset(dates), frozenset().union(*days))
 
 
 def publish_quarantine(lake: Lake, change: SilverChange, objects: Sequence[RawObject]) -> int:
@@ -115,8 +110,8 @@ def _move_old_rows(lake: Lake, change: SilverChange) -> None:
         gone = change.losers.where(~F.col("is_new")).withColumn("is_gone", F.lit(True))
         moved = moved.unionByName(gone.select(*moved.columns))
     moved = moved.select(*EVENTS.keys, "ts", "is_gone", "_body_hash", *PLACEMENT).persist(STORAGE)
-    days = [row.date for row in moved.select("date").distinct().collect()]
-    bounds = time_span(moved, "ts")
+    found = moved.agg(F.collect_set("date"), *span_of("ts")).collect()[0]
+    days, bounds = found[0], time_span(*found[1:])
     if bounds is not None:
         span = f"old.ts BETWEEN TIMESTAMP'{bounds[0]}' AND TIMESTAMP'{bounds[1]}'"
         lake.tables.merge(

@@ -37,6 +37,14 @@ RAW_OBJECTS = Table(
             "Quarantine object that a replay retired in favour of this row.",
             "not written by a replay",
         ),
+        Column(
+            "flush_gap_count",
+            "bigint",
+            "Offsets of the flush's span that hold no record: those that Kafka's transactions and "
+            "compaction leave out, and those of an expired range but for the one that stands for "
+            "it in quarantine.",
+            "written before the column was declared",
+        ),
     ),
     keys=("path",),
     checks=(

@@ -9,7 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from lake.ledger import Ledger, LedgerRow, StaleWriterError, ledger_rows, source_app_id
+from lake.ledger import (
+    Ledger,
+    LedgerRow,
+    SourceVersion,
+    StaleWriterError,
+    ledger_rows,
+    source_app_id,
+)
 from lake.storage import LocalStore, ObjectStore, open_store
 from schemas.tables.bronze import RAW_OBJECTS
 from tests.services import Minio
@@ -91,3 +98,36 @@ def test_rows__by_date_and_kind(lake_root: Path) -> None:
     assert ledger.rows(is_quarantine=None).num_rows == 5
     assert ledger.live_quarantine() == [bad]
     assert ledger.live_quarantine([date(2020, 1, 1)]) == []
+
+
+def test_append_all__is_all_or_nothing_over_sources(store: ObjectStore) -> None:
+    first, second = Ledger(store), Ledger(store)
+    first.append_all([row("a", 3), row("b", 5)], [SourceVersion("a", 3), SourceVersion("b", 5)])
+    assert (second.version_of("a"), second.version_of("b")) == (3, 5)
+    with pytest.raises(StaleWriterError) as refused:
+        second.append_all(
+            [row("a", 4), row("b", 6), row("c", 0)],
+            [SourceVersion("a", 4, 3), SourceVersion("b", 6, 4), SourceVersion("c", 0, 2)],
+        )
+    assert refused.value.app_ids == {"b", "c"}
+    assert second.rows().num_rows == 2
+    assert [second.version_of(source) for source in "abc"] == [3, 5, None]
+
+
+@pytest.mark.parametrize("is_read_first", [True, False])
+def test_append__to_a_table_from_before_a_column(store: ObjectStore, is_read_first: bool) -> None:
+    before = Ledger(store)
+    before._arrow = before._arrow.remove(before._arrow.get_field_index("flush_gap_count"))
+    append(before, "a", 0)
+    assert "flush_gap_count" not in before._refreshed().to_pyarrow_dataset().schema.names
+    ledger = Ledger(store)
+    if is_read_first:
+        (old,) = ledger_rows(ledger.rows())
+        assert old.flush_gap_count is None
+    new = dataclasses.replace(row("a", 1), flush_gap_count=7)
+    ledger.append([new], source_app_id("native", "a"), 1, 0)
+    assert [r.flush_gap_count for r in ledger_rows(Ledger(store).rows())] == [None, 7]
+    append(ledger, "a", 2)
+    assert ledger.rows().num_rows == 3
+    with pytest.raises(StaleWriterError):
+        append(Ledger(store), "a", 1)

@@ -12,7 +12,8 @@ import orjson
 import pytest
 
 from lake.ledger import Ledger, StaleWriterError, ledger_rows
-from lake.raw import RawWriter
+from lake.raw import RawWriter, commit_flush
+from lake.raw_buffers import OriginBuffer
 from lake.raw_objects import Origin
 from lake.storage import LocalStore
 from lake.timestamps import to_microseconds
@@ -101,7 +102,7 @@ def test_flush__interrupted_before_the_commit_is_repeated(
     raw = writer(lake_root)
     raw.accept(0, accepted(1))
     with monkeypatch.context() as patched:
-        patched.setattr(Ledger, "append", _killed)
+        patched.setattr(Ledger, "append_all", _killed)
         with pytest.raises(KeyboardInterrupt):
             raw.flush()
     again = writer(lake_root)
@@ -124,3 +125,41 @@ def test_reject__large_record_lies_beside(lake_root: Path) -> None:
     record = orjson.loads(gzip.decompress((lake_root / row.path).read_bytes()))
     assert (lake_root / record["raw_object"]).read_bytes() == b"beginning and end"
     assert (record["raw_bytes"], record["raw"]) == (17, "beg")
+
+
+def test_commit_flush__several_origins_in_one_commit_that_may_be_repeated(
+    lake_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = LocalStore(lake_root)
+    origins = [Origin("lms.events", KAFKA.source, n) for n in range(3)]
+    buffers = [OriginBuffer(origin, None, 10, clock=lambda: NOW) for origin in origins]
+    for number, buffer in enumerate(buffers[:2]):
+        buffer.accept(10, accepted(number))
+        buffer.reject(12, Rejected("x", "y"), b"z", NOW)
+        buffer.skip_to(15)
+    ledger = Ledger(store)
+    with monkeypatch.context() as patched:
+        patched.setattr(Ledger, "append_all", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            commit_flush(store, ledger, buffers)
+    rows = commit_flush(store, ledger, buffers)
+    assert commit_flush(store, ledger, buffers) == []
+    assert Ledger(store)._refreshed().version() == 1
+    assert ledger_rows(ledger.rows(is_quarantine=None)) == sorted(rows, key=lambda r: r.path)
+    assert {(r.flush_first_offset, r.flush_last_offset, r.flush_gap_count) for r in rows} == {
+        (10, 14, 3)
+    }
+    assert [b.next_offset for b in buffers] == [15, 15, 10]
+    assert [ledger.version_of(o.app_id) for o in origins] == [14, 14, None]
+
+
+def test_origin_buffer__spans_chain_over_gaps(lake_root: Path) -> None:
+    store = LocalStore(lake_root)
+    buffer = OriginBuffer(KAFKA, None, 3, clock=lambda: NOW)
+    for offset in (5, 9):
+        buffer.accept(offset, accepted(offset))
+        commit_flush(store, Ledger(store), [buffer])
+    buffer.skip_to(20)  # nothing is held: the next record's span begins after the last one
+    buffer.accept(22, accepted(22))
+    (row,) = commit_flush(store, Ledger(store), [buffer])
+    assert (row.flush_first_offset, row.flush_last_offset, row.flush_gap_count) == (10, 22, 12)

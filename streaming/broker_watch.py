@@ -1,0 +1,68 @@
+"""Kafka as the archiver sees it: is it there, and how much is still to take?"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+
+from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError
+
+from lake.raw_buffers import OriginBuffer
+from streaming.consumer import is_unavailable
+from streaming.monitoring import ArchiverMetrics
+from streaming.outages import Outage
+
+SECONDS_BETWEEN_QUESTIONS = 5.0
+ANSWER_MS = 3_000
+
+
+class BrokerWatch:
+    """Asks for the ends of the partitions from time to time: kafka-python says nothing by itself
+    when no broker answers."""
+
+    def __init__(self, consumer: KafkaConsumer, metrics: ArchiverMetrics) -> None:
+        self._consumer, self._metrics = consumer, metrics
+        self._outage = Outage("Kafka")
+        self._lags: dict[TopicPartition, int] = {}
+        self._asked = time.monotonic()
+
+    @property
+    def lag(self) -> int:
+        """Offsets of all partitions that the ledger does not have yet."""
+        return sum(self._lags.values())
+
+    def ask(self, buffers: Mapping[TopicPartition, OriginBuffer]) -> None:
+        """Note the lag of each partition, if it is time. Raises KafkaError."""
+        if not buffers or time.monotonic() - self._asked < SECONDS_BETWEEN_QUESTIONS:
+            return
+        self._asked = time.monotonic()
+        ends = self._consumer.end_offsets(list(buffers), timeout_ms=ANSWER_MS)
+        for partition, buffer in buffers.items():
+            lag = max(0, ends[partition] - buffer.committed_offset)
+            self._lags[partition] = lag
+            self._metrics.lag.labels(partition.topic, partition.partition).set(lag)
+        self._outage.ends()
+        self._metrics.kafka_up.set(1)
+
+    def note_away(self, error: KafkaError) -> None:
+        """Note that Kafka did not answer. Raises the error where waiting does not help."""
+        if not is_unavailable(error):
+            raise error
+        self._outage.begins(error)
+        self._metrics.kafka_up.set(0)
+        self._asked = time.monotonic()
+
+    def forget(self, partitions: Iterable[TopicPartition]) -> None:
+        """These are watched by others."""
+        for partition in partitions:
+            if self._lags.pop(partition, None) is not None:
+                self._metrics.lag.remove(partition.topic, partition.partition)
+
+    def position(self, partition: TopicPartition) -> int:
+        """The next offset that the consumer will read; 0 where it cannot say."""
+        try:
+            return self._consumer.position(partition, timeout_ms=ANSWER_MS) or 0
+        except KafkaError as error:
+            self.note_away(error)
+            return 0

@@ -1,0 +1,167 @@
+"""The connection to Kafka: options from plain settings, and errors that a user can act on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import (
+    AuthorizationError,
+    KafkaError,
+    OffsetOutOfRangeError,
+    RetriableError,
+    SaslAuthenticationFailedError,
+)
+
+from lake.errors import LakeError
+from lake.settings import Settings
+from streaming.header_names import accept_any_header_name
+
+RECORDS_PER_POLL = 2_000
+FETCH_BYTES = 16 << 20
+FETCH_BYTES_PER_PARTITION = 4 << 20
+BOOTSTRAP_SECONDS = 10
+# How soon new partitions are noticed.
+METADATA_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaOptions:
+    """How brokers are reached, and as whom."""
+
+    bootstrap_servers: str
+    group_id: str = "lmslake-archiver"
+    session_timeout_seconds: int = 45
+    security_protocol: str = "PLAINTEXT"
+    sasl_mechanism: str | None = None
+    sasl_username: str | None = None
+    sasl_password: str | None = field(default=None, repr=False)
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    key_password: str | None = field(default=None, repr=False)
+    check_hostname: bool = True
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> KafkaOptions:
+        password, key_password = settings.kafka_sasl_password, settings.kafka_ssl_key_password
+        return cls(
+            bootstrap_servers=settings.kafka_bootstrap_servers,
+            group_id=settings.kafka_group_id,
+            session_timeout_seconds=settings.kafka_session_timeout_seconds,
+            security_protocol=settings.kafka_security_protocol,
+            sasl_mechanism=settings.kafka_sasl_mechanism,
+            sasl_username=settings.kafka_sasl_username,
+            sasl_password=password.get_secret_value() if password else None,
+            ca_file=settings.kafka_ssl_ca_file,
+            cert_file=settings.kafka_ssl_cert_file,
+            key_file=settings.kafka_ssl_key_file,
+            key_password=key_password.get_secret_value() if key_password else None,
+            check_hostname=settings.kafka_ssl_check_hostname,
+        )
+
+    def for_consumer(self) -> dict[str, Any]:
+        """Arguments of KafkaConsumer."""
+        secure = {
+            "security_protocol": self.security_protocol,
+            "sasl_mechanism": self.sasl_mechanism,
+            "sasl_plain_username": self.sasl_username,
+            "sasl_plain_password": self.sasl_password,
+            "ssl_cafile": self.ca_file and str(self.ca_file),
+            "ssl_certfile": self.cert_file and str(self.cert_file),
+            "ssl_keyfile": self.key_file and str(self.key_file),
+            "ssl_password": self.key_password,
+            "ssl_check_hostname": self.check_hostname,
+        }
+        session_ms = self.session_timeout_seconds * 1_000
+        return {
+            "bootstrap_servers": self.bootstrap_servers.split(","),
+            "bootstrap_timeout_ms": BOOTSTRAP_SECONDS * 1_000,
+            "client_id": "lmslake-archiver",
+            "group_id": self.group_id,
+            "session_timeout_ms": session_ms,
+            "heartbeat_interval_ms": min(3_000, session_ms // 3),
+            # Positions come from the ledger only: nothing is reset and nothing committed unasked.
+            "enable_auto_commit": False,
+            "auto_offset_reset": "none",
+            "allow_auto_create_topics": False,
+            # What a producer has aborted was never sent.
+            "isolation_level": "read_committed",
+            "max_poll_records": RECORDS_PER_POLL,
+            "fetch_max_bytes": FETCH_BYTES,
+            "max_partition_fetch_bytes": FETCH_BYTES_PER_PARTITION,
+            "metadata_max_age_ms": METADATA_SECONDS * 1_000,
+            "metrics_enabled": False,
+            **{name: value for name, value in secure.items() if value is not None},
+        }
+
+
+def open_consumer(options: KafkaOptions) -> KafkaConsumer:
+    """A consumer without a subscription. Raises LakeError where Kafka refuses it, and
+    a RetriableError where it cannot be reached."""
+    accept_any_header_name()
+    try:
+        return KafkaConsumer(**options.for_consumer())
+    except RetriableError:
+        raise
+    except KafkaError as error:
+        refused(error, options.bootstrap_servers)
+    except (OSError, ValueError) as error:
+        # A certificate or a key that cannot be read.
+        raise LakeError(
+            f"The connection to Kafka cannot be set up: {error}\n"
+            "  Check the LMSLAKE_KAFKA_… settings (`lmslake settings`)."
+        ) from None
+
+
+def is_unavailable(error: BaseException) -> bool:
+    """Whether Kafka may answer again without anyone changing anything."""
+    return isinstance(error, RetriableError) and not isinstance(error, OffsetOutOfRangeError)
+
+
+def refused(error: KafkaError, servers: str) -> NoReturn:
+    """An answer of Kafka that trying again does not change, as an error for the user."""
+    advice = "`lmslake settings` shows what it was asked with."
+    if isinstance(error, SaslAuthenticationFailedError):
+        advice = "Check LMSLAKE_KAFKA_SASL_USERNAME, …_PASSWORD and …_MECHANISM."
+    elif isinstance(error, AuthorizationError):
+        advice = "The user needs READ on the topics and on the group (LMSLAKE_KAFKA_GROUP_ID)."
+    raise LakeError(f"Kafka at {servers} refused: {type(error).__name__}: {error}\n  {advice}")
+
+
+def partitions_of(consumer: KafkaConsumer, topics: list[str]) -> list[TopicPartition]:
+    """All partitions. Raises LakeError that names the topics that are not there."""
+    known = consumer.topics()
+    if missing := [topic for topic in topics if topic not in known]:
+        raise LakeError(
+            f"No such topic in Kafka: {', '.join(missing)}\n"
+            "  Create it, or name the topics to archive: LMSLAKE_KAFKA_TOPICS=…"
+        )
+    return [
+        TopicPartition(topic, number)
+        for topic in topics
+        for number in sorted(consumer.partitions_for_topic(topic))
+    ]
+
+
+def cluster_id(consumer: KafkaConsumer) -> str:
+    """Identity of the cluster. Raises LakeError where the brokers do not tell it."""
+    # There is no public way to it; kafka-python is held to ~=3.0.
+    found = consumer._cluster.cluster_id
+    if not found:
+        raise LakeError("The brokers do not tell the cluster's id: Kafka 0.10.1 or newer is needed")
+    return str(found)
+
+
+def keep_joining(consumer: KafkaConsumer) -> None:
+    """Call it before each poll: a rebalance that a poll did not wait for must be ended by one.
+
+    kafka-python 3.0.12 forgets it where the rebalance came from new metadata (a new topic or
+    partition): when the group's answer arrives between two polls, it takes the leader's
+    assignment for done, never gives it to the listener, and stays without partitions.
+    """
+    coordinator = consumer._coordinator
+    if coordinator is not None and coordinator.rejoining and not coordinator.need_rejoin():
+        coordinator.request_rejoin()

@@ -1,0 +1,165 @@
+"""Flushes of several partitions: one commit, repeated until the store takes it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, wait
+from typing import TypeVar
+
+from tenacity.stop import stop_base
+
+from lake.errors import LakeError
+from lake.ledger import Ledger, LedgerRow
+from lake.raw import commit_flush
+from lake.raw_buffers import OriginBuffer
+from lake.storage import ObjectStore
+from streaming.monitoring import ArchiverMetrics, Health
+from streaming.outages import STORE_ERRORS, Outage, is_store_outage, retrying
+from streaming.worker import Worker
+
+SECONDS_BETWEEN_IDLES = 0.5
+# The ledger itself decides whether it has so many small files that joining them is worth it.
+COMMITS_BETWEEN_COMPACTIONS = 50
+
+T = TypeVar("T")
+Buffers = Callable[[], list[OriginBuffer]]
+
+log = logging.getLogger(__name__)
+
+
+class TooLateError(LakeError):
+    """The store did not answer in the time that there was."""
+
+
+class Flusher:
+    """Commits buffers to the raw zone, in a thread of its own; one commit at a time.
+
+    `idle` is called again and again while a commit or the return of the store is waited for: the
+    archiver stays in its consumer group by it. `idle` takes the seconds that it may use.
+    """
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        ledger: Ledger,
+        metrics: ArchiverMetrics,
+        health: Health,
+        idle: Callable[[float], None],
+    ) -> None:
+        self._store, self._ledger = store, ledger
+        self._metrics, self._health, self._idle = metrics, health, idle
+        self._outage = Outage("The store of the lake")
+        self._worker = Worker("lmslake-store")
+        self._running: Future[list[LedgerRow]] | None = None
+        self.deadline: float | None = None
+        self._commits = self.events = self.rejected = 0
+
+    def committed_offsets(self, app_ids: list[str]) -> list[int | None]:
+        """The last offset in the ledger of each source; waits for the store."""
+
+        def read() -> list[int | None]:
+            return [self._ledger.version_of(app_id) for app_id in app_ids]
+
+        return self._patiently(lambda: self._result(self._worker.submit(read)))
+
+    def flush(self, buffers: Buffers) -> None:
+        """Commit what `buffers` gives, asked anew for each attempt; waits for the store.
+
+        Raises StaleWriterError where another archiver has taken over one of them, TooLateError
+        where `deadline` comes first.
+        """
+        started = time.monotonic()
+        self._patiently(lambda: self._attempt(buffers()))
+        self._metrics.flush_seconds.observe(time.monotonic() - started)
+
+    def flush_within(self, seconds: float, buffers: Buffers) -> None:
+        """One attempt that ends in time; for where nothing may be waited for.
+
+        Raises what the attempt raises, TooLateError where the time is over.
+        """
+        started = time.monotonic()
+        if self.deadline is not None:
+            seconds = max(0.0, min(seconds, self.deadline - started))
+        if self._running is not None:
+            wait([self._running], seconds)
+        future = self._submit(buffers())
+        wait([future], max(0.0, seconds - (time.monotonic() - started)))
+        if not future.done():
+            raise TooLateError(f"the store did not answer within {seconds:.0f} s")
+        future.result()
+
+    def close(self) -> None:
+        self._worker.close()
+
+    def _attempt(self, buffers: list[OriginBuffer]) -> None:
+        if buffers:
+            self._result(self._submit(buffers))
+
+    def _submit(self, buffers: list[OriginBuffer]) -> Future[list[LedgerRow]]:
+        def commit() -> list[LedgerRow]:
+            rows = commit_flush(self._store, self._ledger, buffers)
+            # Counted here, once, whoever waits for it.
+            events, rejected = self._metrics.count_committed(rows)
+            self.events += events
+            self.rejected += rejected
+            self._commits += 1
+            if self._commits % COMMITS_BETWEEN_COMPACTIONS == 0:
+                self._worker.submit(self._compact)
+            return rows
+
+        self._running = self._worker.submit(commit)
+        return self._running
+
+    def _compact(self) -> None:
+        try:
+            self._ledger.compact()
+        except STORE_ERRORS as error:
+            log.warning("compaction of the ledger left for later: %s", error)
+
+    def _patiently(self, attempt: Callable[[], T]) -> T:
+        try:
+            result: T = retrying(self._outage, self._sleep, _StopAt(self))(attempt)
+        except Exception as error:
+            if not is_store_outage(error):
+                raise
+            raise TooLateError(
+                f"The store took nothing before the end: {error}\n"
+                "  What was not committed is taken again by the next start."
+            ) from None
+        return result
+
+    def _sleep(self, seconds: float) -> None:
+        self._note(True)
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0 and not self.is_over:
+            self._idle(min(left, SECONDS_BETWEEN_IDLES))
+
+    def _result(self, future: Future[T]) -> T:
+        while not wait([future], SECONDS_BETWEEN_IDLES).done:
+            if self.is_over:
+                raise TooLateError("the store does not answer")
+            self._idle(0.0)
+        result = future.result()
+        self._outage.ends()
+        self._note(False)
+        return result
+
+    @property
+    def is_over(self) -> bool:
+        return self.deadline is not None and time.monotonic() >= self.deadline
+
+    def _note(self, is_away: bool) -> None:
+        self._health.is_flushing_well = not is_away
+        self._metrics.store_up.set(0 if is_away else 1)
+
+
+class _StopAt(stop_base):
+    """Ends the attempts at the flusher's deadline, which may be set while they go on."""
+
+    def __init__(self, flusher: Flusher) -> None:
+        self._flusher = flusher
+
+    def __call__(self, retry_state: object) -> bool:
+        return self._flusher.is_over

@@ -1,0 +1,70 @@
+"""A store or a broker that goes away and comes back: back-off, and one line per change."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from botocore.exceptions import BotoCoreError, ClientError
+from deltalake.exceptions import DeltaError
+from tenacity import RetryCallState, Retrying, retry_if_exception, wait_random_exponential
+from tenacity.stop import stop_base
+
+from lake.errors import LakeError
+from lake.ledger import StaleWriterError
+
+FIRST_WAIT_SECONDS = 0.5
+LONGEST_WAIT_SECONDS = 30.0
+# LakeError: the ledger could not be written because others commit to it all the time.
+STORE_ERRORS = (OSError, BotoCoreError, ClientError, DeltaError, LakeError)
+
+log = logging.getLogger(__name__)
+
+
+def is_store_outage(error: BaseException) -> bool:
+    """Whether trying again later may help: not for a defect, not for a writer that is stale."""
+    return isinstance(error, STORE_ERRORS) and not isinstance(error, StaleWriterError)
+
+
+class Outage:
+    """Whether something that the archiver needs is away; says so once when it changes."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._since: float | None = None
+
+    @property
+    def is_on(self) -> bool:
+        return self._since is not None
+
+    def begins(self, error: BaseException | None) -> None:
+        """An attempt failed."""
+        if self._since is None:
+            self._since = time.monotonic()
+            log.warning("%s is not available, trying again until it is: %s", self._what, error)
+
+    def ends(self) -> None:
+        """An attempt succeeded."""
+        if self._since is not None:
+            seconds = time.monotonic() - self._since
+            self._since = None
+            log.warning("%s is available again after %.0f s", self._what, seconds)
+
+
+def failure_of(state: RetryCallState) -> BaseException | None:
+    """What the last attempt raised."""
+    return state.outcome.exception() if state.outcome else None
+
+
+def retrying(outage: Outage, sleep: Callable[[float], None], stop: stop_base) -> Retrying:
+    """Repeat what fails with an outage of the store: exponential back-off with full jitter."""
+
+    return Retrying(
+        retry=retry_if_exception(is_store_outage),
+        wait=wait_random_exponential(multiplier=FIRST_WAIT_SECONDS, max=LONGEST_WAIT_SECONDS),
+        sleep=sleep,
+        stop=stop,
+        before_sleep=lambda state: outage.begins(failure_of(state)),
+        reraise=True,
+    )

@@ -1,0 +1,158 @@
+"""Stores and brokers that go away and come back: bounded memory, recovery without a hand."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from kafka import KafkaConsumer
+
+from lake.errors import LakeError
+from lake.storage import LocalStore, open_store
+from tests.services import Kafka, running_kafka, running_minio
+from tests.streaming.world import World, in_background, wait_until
+
+pytestmark = [pytest.mark.services, pytest.mark.slow]
+
+
+class FailingStore(LocalStore):
+    """A store whose disk is full while `is_down`."""
+
+    is_down = False
+    attempts = 0
+
+    def put(self, key: str, body: bytes) -> None:
+        if self.is_down:
+            self.attempts += 1
+            raise OSError(28, "No space left on device")
+        super().put(key, body)
+
+
+def test_archive__store_goes_away_and_comes_back(
+    kafka: Kafka, lake_root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = FailingStore(lake_root)
+    world = World(kafka, kafka.create_topic(), store)
+    archiver = world.archiver(flush_records=1_000, flush_seconds=0.2)
+    caplog.set_level(logging.INFO, "streaming")
+    with in_background(archiver) as failures:
+        world.send(range(200))
+        wait_until(lambda: world.zone.lines() == world.sent, "the first records")
+        store.is_down = True
+        world.send(range(200, 20_200))
+        wait_until(lambda: store.attempts >= 4, "several attempts")
+        assert not archiver.health.is_ready
+        assert archiver.health.is_alive
+        # What is held is at most the flush and one poll more; the rest waits in Kafka.
+        assert archiver.progress().records <= 200 + 1_000 + 2_000
+        assert archiver._consumer.assignment()
+        store.is_down = False
+        wait_until(lambda: world.zone.lines() == world.sent, "everything")
+        assert archiver.health.is_ready
+    assert failures == []
+    world.check_exactly_once()
+    changes = [r.getMessage() for r in caplog.records if "The store of the lake" in r.getMessage()]
+    assert len(changes) == 2
+    assert "No space left on device" in changes[0]
+    assert "is available again" in changes[1]
+
+
+def test_archive__ends_in_time_while_the_store_is_away(
+    kafka: Kafka, lake_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streaming.archiver.STOP_SECONDS", 2.0)
+    store = FailingStore(lake_root)
+    world = World(kafka, kafka.create_topic(), store)
+    world.send(range(100))
+    store.is_down = True
+    archiver = world.archiver(flush_seconds=0.1)
+    with in_background(archiver) as failures:
+        wait_until(lambda: store.attempts > 0, "an attempt")
+        asked = time.monotonic()
+    assert time.monotonic() - asked < 15
+    (failure,) = failures
+    assert isinstance(failure, LakeError)
+    assert "is taken again by the next start" in str(failure)
+    store.is_down = False
+    world.archive_once()
+    world.check_exactly_once()
+
+
+def _only_child(name: str) -> psutil.Process:
+    (found,) = [
+        child
+        for child in psutil.Process().children()
+        if any(name in part for part in child.cmdline())
+    ]
+    return found
+
+
+def test_archive__minio_is_killed_and_started_again(kafka: Kafka, tmp_path: Path) -> None:
+    with running_minio(tmp_path) as minio:
+        process = _only_child(str(tmp_path / "data"))
+        command, environment = process.cmdline(), process.environ()
+        world = World(kafka, kafka.create_topic(), open_store(minio.settings()))
+        archiver = world.archiver(flush_records=500, flush_seconds=0.5)
+        again: subprocess.Popen[bytes] | None = None
+        try:
+            with in_background(archiver) as failures:
+                world.send(range(1_000))
+                wait_until(lambda: archiver.progress().events == 1_000, "the first records")
+                process.kill()
+                world.send(range(1_000, 6_000))
+                wait_until(lambda: not archiver.health.is_ready, "it notices")
+                time.sleep(3)
+                again = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+                wait_until(lambda: archiver.progress().events == 6_000, "everything", 120)
+            assert failures == []
+            world.check_exactly_once()
+        finally:
+            if again is not None:
+                again.kill()
+                again.wait()
+
+
+def test_archive__kafka_stands_still_and_goes_on(
+    tmp_path: Path, lake_root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "streaming")
+    with running_kafka(tmp_path) as kafka:
+        broker = _only_child(str(tmp_path / "server.properties"))
+        world = World(kafka, kafka.create_topic(), LocalStore(lake_root))
+        archiver = world.archiver(flush_seconds=0.2)
+        with in_background(archiver) as failures:
+            world.send(range(500))
+            wait_until(lambda: world.zone.lines() == world.sent, "the first records")
+            broker.suspend()
+            try:
+                wait_until(lambda: "Kafka is not available" in caplog.text, "it notices")
+                time.sleep(5)
+            finally:
+                broker.resume()
+            world.send(range(500, 1_000))
+            wait_until(lambda: world.zone.lines() == world.sent, "everything")
+            wait_until(lambda: "Kafka is available again" in caplog.text, "it says so")
+        assert failures == []
+        world.check_exactly_once()
+    changes = [m for m in caplog.messages if m.startswith("Kafka is ")]
+    assert len(changes) == 2
+
+
+def test_archive__other_errors_of_kafka_end_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from kafka.errors import TopicAuthorizationFailedError
+
+    archiver = world.archiver()
+
+    def refused(*_: Any, **__: Any) -> None:
+        raise TopicAuthorizationFailedError({world.topic})
+
+    monkeypatch.setattr(KafkaConsumer, "poll", refused)
+    with pytest.raises(LakeError, match="needs READ"):
+        archiver.run()
