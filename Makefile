@@ -20,7 +20,8 @@ demo: setup
 
 test: setup services lint
 	@echo '==> tests'
-	@$(BIN)/python -m pytest -q --numprocesses $(WORKERS) --dist loadscope $(ARGS)
+	@$(BIN)/python -m pytest -q --numprocesses $(WORKERS) --dist loadscope --no-loadscope-reorder \
+		$(ARGS)
 
 setup: java .venv/installed jars
 
