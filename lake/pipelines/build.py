@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING
@@ -160,18 +160,15 @@ def _build_pass(
     days = f"{dates[0]}" if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
     count = sum(item.record_count for item in objects)
     progress(f"{days}: {count:,} records in {len(objects)} objects")
-    with Gate(lake.store, report.build_id) as gate:
+    with Gate(lake.store, report.build_id) as gate, ExitStack() as caches:
         ledger_rows = lake.ledger.rows(dates=dates, is_quarantine=None)
         gate.check_objects(ledger_rows, dates)
         clock.lap("raw gate")
         with readable_objects():
-            change = silver.silver_change(lake, gate, objects, dates, reset=reset)
+            change = silver.silver_change(lake, gate, objects, dates, caches, reset=reset)
         clock.lap("events")
-        try:
-            report.touched = publish.touched_by(change, dates) | also
-            _publish(lake, gate, change, objects, report, clock, reset, progress)
-        finally:
-            change.release()
+        report.touched = publish.touched_by(change, dates) | also
+        _publish(lake, gate, change, objects, report, clock, reset, progress)
     clock.lap("results")
     return report
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -53,11 +54,17 @@ class SilverChange:
     row_count: int
     duplicate_count: int
     rejected: DataFrame | None
-    cached: list[DataFrame] = field(default_factory=list)
 
-    def release(self) -> None:
-        for frame in self.cached:
-            frame.unpersist()
+
+def cached(frame: DataFrame, caches: ExitStack) -> DataFrame:
+    """The frame, cached until `caches` is closed.
+
+    None may be left behind: Spark computes every cached frame anew when a table that it was read
+    from is written to, which would make each build of a session slower than the one before.
+    """
+    frame = frame.persist(STORAGE)
+    caches.callback(frame.unpersist)
+    return frame
 
 
 def with_lineage(lake: Lake, rows: DataFrame, objects: Sequence[RawObject]) -> DataFrame:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import ExitStack
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
-from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from lake.pipelines.event_rows import cached
 from lake.transforms.activity import (
     chapter_engagement,
     chapter_progress,
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from lake.gates import Gate
     from lake.pipelines.build import Lake
     from lake.pipelines.journal import Touched
-
-STORAGE = StorageLevel.MEMORY_AND_DISK
 
 
 def publish_days(lake: Lake, gate: Gate, name: str, rows: DataFrame, dates: Iterable[date]) -> None:
@@ -48,22 +47,19 @@ def publish_sessions(lake: Lake, gate: Gate, events: DataFrame, dates: frozenset
 
 def publish_gold(lake: Lake, gate: Gate, events: DataFrame, dates: frozenset[date]) -> None:
     """Gold tables of the days, from all their events."""
-    videos = video_views(events).persist(STORAGE)
-    progress = chapter_progress(events, videos).persist(STORAGE)
-    attempts = question_attempts(events).persist(STORAGE)
-    rows = {
-        "gold.student_daily_activity": daily_activity(events, videos),
-        "gold.student_chapter_progress": progress,
-        "gold.chapter_engagement": chapter_engagement(progress),
-        "gold.student_question_attempts": attempts,
-        "gold.question_attempts_summary": question_summary(attempts),
-    }
-    try:
+    with ExitStack() as caches:
+        videos = cached(video_views(events), caches)
+        progress = cached(chapter_progress(events, videos), caches)
+        attempts = cached(question_attempts(events), caches)
+        rows = {
+            "gold.student_daily_activity": daily_activity(events, videos),
+            "gold.student_chapter_progress": progress,
+            "gold.chapter_engagement": chapter_engagement(progress),
+            "gold.student_question_attempts": attempts,
+            "gold.question_attempts_summary": question_summary(attempts),
+        }
         for name, table_rows in rows.items():
             publish_days(lake, gate, name, table_rows, dates)
-    finally:
-        for frame in (videos, progress, attempts):
-            frame.unpersist()
 
 
 def stored_events(lake: Lake, dates: frozenset[date]) -> DataFrame:

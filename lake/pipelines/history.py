@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from lake.pipelines.event_rows import IDENTITY, STORAGE, span_of, time_span
+from lake.pipelines.event_rows import IDENTITY, cached, span_of, time_span
 from lake.transforms.sessionise import micros, sessionise
 
 if TYPE_CHECKING:
@@ -53,7 +54,8 @@ def touched_history(
 
     A session is touched when one of its events lies within the gap of a received one of the same
     student, or has the id of a received event and another body. With `reset` the dates' own rows
-    are not history (they are replaced), but sessions that they shared with other days are.
+    are not history (they are replaced), but sessions that they shared with other days are. The
+    rows are cut off from silver.events: they stay what they were before anything is published.
     """
     gap_us = micros(lake.settings.session_gap)
     near = lake.tables.read("silver.events").where(F.col("date").isin(sorted(_days_around(dates))))
@@ -91,11 +93,15 @@ def touched_history(
     touched = neighbours.union(rivals)
     if reset:
         touched = touched.union(keys.where(on_dates).select("session_id", "session_start"))
-    touched = touched.distinct().persist(STORAGE)
-    span = time_span(*touched.agg(*span_of("session_start")).collect()[0])
-    history = lake.tables.read("silver.events")
-    if span is None:
-        return history.limit(0)
-    in_sessions = F.col("session_start").between(*span) & (F.col("date") >= F.lit(span[0].date()))
-    rows = history.where(in_sessions).join(touched.select("session_id"), "session_id", "left_semi")
-    return rows.where(~on_dates) if reset else rows
+    with ExitStack() as caches:
+        touched = cached(touched.distinct(), caches)
+        span = time_span(*touched.agg(*span_of("session_start")).collect()[0])
+        history = lake.tables.read("silver.events")
+        if span is None:
+            return history.limit(0).localCheckpoint()
+        in_sessions = F.col("session_start").between(*span)
+        since = F.col("date") >= F.lit(span[0].date())
+        rows = history.where(in_sessions & since).join(
+            touched.select("session_id"), "session_id", "left_semi"
+        )
+        return (rows.where(~on_dates) if reset else rows).localCheckpoint()

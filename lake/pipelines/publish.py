@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -11,8 +12,8 @@ from pyspark.sql import functions as F
 from lake.pipelines.event_rows import (
     EVENTS,
     PLACEMENT,
-    STORAGE,
     SilverChange,
+    cached,
     is_moved,
     span_of,
     time_span,
@@ -74,11 +75,12 @@ def publish_quarantine(lake: Lake, change: SilverChange, objects: Sequence[RawOb
     table = TABLES["silver.quarantine"]
     count = 0
     for frame in frames:
-        rows = lake.tables.declared(table, frame).dropDuplicates(list(table.keys)).persist(STORAGE)
-        count += rows.count()
-        days = [row.date for row in rows.select("date").distinct().collect()]
-        lake.tables.merge("silver.quarantine", rows, days, insert=True)
-        rows.unpersist()
+        rows = lake.tables.declared(table, frame).dropDuplicates(list(table.keys))
+        with ExitStack() as caches:
+            rows = cached(rows, caches)
+            days, row_count = rows.agg(F.collect_set("date"), F.count(F.lit(1))).collect()[0]
+            lake.tables.merge("silver.quarantine", rows, days, insert=True)
+        count += row_count
     return count
 
 
@@ -109,11 +111,13 @@ def _move_old_rows(lake: Lake, change: SilverChange) -> None:
     if change.losers is not None:
         gone = change.losers.where(~F.col("is_new")).withColumn("is_gone", F.lit(True))
         moved = moved.unionByName(gone.select(*moved.columns))
-    moved = moved.select(*EVENTS.keys, "ts", "is_gone", "_body_hash", *PLACEMENT).persist(STORAGE)
-    found = moved.agg(F.collect_set("date"), *span_of("ts")).collect()[0]
-    days, bounds = found[0], time_span(*found[1:])
-    if bounds is not None:
-        span = f"old.ts BETWEEN TIMESTAMP'{bounds[0]}' AND TIMESTAMP'{bounds[1]}'"
+    moved = moved.select(*EVENTS.keys, "ts", "is_gone", "_body_hash", *PLACEMENT)
+    with ExitStack() as caches:
+        moved = cached(moved, caches)
+        days, *bounds = moved.agg(F.collect_set("date"), *span_of("ts")).collect()[0]
+        if (times := time_span(*bounds)) is None:
+            return
+        span = f"old.ts BETWEEN TIMESTAMP'{times[0]}' AND TIMESTAMP'{times[1]}'"
         lake.tables.merge(
             "silver.events",
             moved,
@@ -122,4 +126,3 @@ def _move_old_rows(lake: Lake, change: SilverChange) -> None:
             update={name: f"new.{name}" for name in PLACEMENT},
             extra_condition=f"old._body_hash = new._body_hash AND {span}",
         )
-    moved.unpersist()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
@@ -21,8 +22,8 @@ from lake.pipelines.event_rows import (
     LINEAGE,
     PLACEMENT,
     RECEIVED,
-    STORAGE,
     SilverChange,
+    cached,
     with_lineage,
 )
 from lake.pipelines.history import has_history, touched_history
@@ -143,11 +144,13 @@ def silver_change(
     gate: Gate,
     objects: Sequence[RawObject],
     dates: Sequence[date],
+    caches: ExitStack,
     *,
     reset: bool = False,
 ) -> SilverChange:
     """Compute, without publishing, what the objects change in silver.events.
 
+    The frames of the change are cached until `caches` is closed.
     Raises GateFailed where an event breaks an expectation, and LakeError where the objects hold
     another number of records than the ledger says.
     """
@@ -155,19 +158,14 @@ def silver_change(
     counted = Observation()
     received = valid_events(received_events(lake, objects), counted)
     history = has_history(lake, dates)
-    cached: list[DataFrame] = []
     if history:
-        received = received.persist(STORAGE)
-        cached.append(received)
-        # Cut off from silver.events: Spark computes a cached frame again when a table that it was
-        # read from is written to, and this one must stay what it was before.
-        old = touched_history(lake, received, dates, reset).localCheckpoint()
+        received = cached(received, caches)
+        old = touched_history(lake, received, dates, reset)
         rows = _received_as_placed(received, True).unionByName(_history_as_placed(old))
     else:
         rows = _received_as_placed(received, False)
     placed = place(rows, lake.settings.session_gap, partitions)
-    events = guarded(placed, EVENTS).persist(STORAGE)
-    cached.append(events)
+    events = cached(guarded(placed, EVENTS), caches)
     try:
         found = identities(events)
     except (PySparkException, Py4JJavaError) as error:
@@ -176,16 +174,15 @@ def silver_change(
         raise
     losers, duplicate_count = found.losers, 0
     if losers is not None:
-        losers = losers.persist(STORAGE)
+        losers = cached(losers, caches)
         survivors = events.join(
             F.broadcast(losers.select(*IDENTITY, "_body_hash")),
             [*IDENTITY, "_body_hash"],
             "left_anti",
         )
         base = survivors.drop(*PLACEMENT, "video_watch_pct")
-        events = guarded(place(base, lake.settings.session_gap, partitions), EVENTS)
-        events = events.persist(STORAGE)
-        cached += [losers, events]
+        placed = place(base, lake.settings.session_gap, partitions)
+        events = cached(guarded(placed, EVENTS), caches)
         found = identities(events)
         duplicate_count = found.losers.count() if found.losers is not None else 0
     observed = _observed(counted)
@@ -206,7 +203,6 @@ def silver_change(
         row_count=found.row_count,
         duplicate_count=duplicate_count,
         rejected=rejected,
-        cached=cached,
     )
 
 
