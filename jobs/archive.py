@@ -105,9 +105,7 @@ def _monitored(settings: Settings, metrics: Any, health: Any) -> Iterator[None]:
 
 
 @contextmanager
-def _stopping_on_signals() -> Iterator[
-    tuple[threading.Event, Callable[[Callable[[], None]], None]]
-]:
+def _stopping_on_signals() -> Iterator[tuple[threading.Event, AddCall]]:
     """An event that the first SIGTERM or SIGINT sets; the second one ends the process.
 
     The function that comes with it adds what else is to be called then (at once, where the signal
