@@ -10,13 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lake.delta_reading import delta_rows
 from lake.errors import LakeError
 from schemas.derivations import arrow_schema
 from schemas.tables.bronze import COURSE_CATALOG
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from lake.storage import ObjectStore
 
 COLUMNS = ("course_id", "course_title", "chapter_id", "chapter_title")
@@ -186,8 +185,8 @@ def _current_rows(store: ObjectStore) -> list[dict[str, object]]:
     uri, options = store.delta_uri(COURSE_CATALOG.path), store.storage_options or None
     if not DeltaTable.is_deltatable(uri, options):
         return []
-    rows: pa.Table = DeltaTable(uri, storage_options=options).to_pyarrow_table()
-    return rows.to_pylist()
+    table = DeltaTable(uri, storage_options=options)
+    return delta_rows(table, arrow_schema(COURSE_CATALOG)).to_pylist()
 
 
 def _replace_rows(store: ObjectStore, rows: list[dict[str, object]]) -> None:

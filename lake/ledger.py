@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
+from lake.delta_reading import dates_predicate, delta_rows
 from lake.errors import LakeError
 from lake.storage import ObjectStore
 from schemas.derivations import arrow_schema
@@ -18,7 +19,6 @@ from schemas.tables.bronze import RAW_OBJECTS
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    import pyarrow.compute as pc
     from deltalake import DeltaTable
 
 APPEND_ATTEMPTS = 8
@@ -150,20 +150,16 @@ class Ledger:
 
         Rows of quarantine objects include those that a replay has retired since.
         """
-        import pyarrow.compute as pc
-
-        kept = None if is_quarantine is None else pc.field("is_quarantine") == is_quarantine
+        kept = ["TRUE"]
+        if is_quarantine is not None:
+            kept.append("is_quarantine" if is_quarantine else "NOT is_quarantine")
         if dates is not None:
-            on_dates = pc.field("date").isin(list(dates))
-            kept = on_dates if kept is None else kept & on_dates
-        return self._scan(kept)
+            kept.append(dates_predicate("date", dates))
+        return self._scan(" AND ".join(kept))
 
     def live_quarantine(self, dates: Iterable[date] | None = None) -> list[LedgerRow]:
         """Quarantine objects that no replay has retired."""
-        import pyarrow.compute as pc
-
-        concerned = pc.field("is_quarantine") | pc.field("replaces").is_valid()
-        rows = ledger_rows(self._scan(concerned))
+        rows = ledger_rows(self._scan("is_quarantine OR replaces IS NOT NULL"))
         retired = {row.replaces for row in rows if row.replaces}
         wanted = None if dates is None else set(dates)
         return [
@@ -174,14 +170,8 @@ class Ledger:
             and (wanted is None or row.date in wanted)
         ]
 
-    def _scan(self, kept: pc.Expression | None) -> pa.Table:
-        import pyarrow as pa
-
-        opened = self._refreshed()
-        table = opened.to_pyarrow_dataset().to_table(filter=kept)
-        for name in self._missing_columns(opened):
-            table = table.append_column(name, pa.nulls(table.num_rows))
-        return table.select(self._arrow.names).cast(self._arrow).sort_by("path")
+    def _scan(self, where: str) -> pa.Table:
+        return delta_rows(self._refreshed(), self._arrow, where).sort_by("path")
 
     def compact(self) -> None:
         """Join small files once there are many; readers and appends are not disturbed."""

@@ -11,6 +11,7 @@ from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
 from pyspark.sql import functions as F
 
+from lake.delta_reading import dates_predicate
 from schemas.derivations import arrow_schema, struct_type
 from schemas.table import Table
 from schemas.tables import TABLES
@@ -28,12 +29,6 @@ STATISTICS = {
     "silver.events": "ts,session_start",
     "silver.sessions": "session_start,session_end",
 }
-
-
-def dates_predicate(column: str, dates: Iterable[date]) -> str:
-    """SQL that selects the given days of a partition column."""
-    days = ", ".join(f"DATE'{day.isoformat()}'" for day in sorted(set(dates)))
-    return f"{column} IN ({days})"
 
 
 class LakeTables:

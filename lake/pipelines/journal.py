@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 from deltalake import DeltaTable, write_deltalake
 
+from lake.delta_reading import delta_rows
 from schemas.derivations import arrow_schema
 from schemas.tables import TABLES
 
@@ -83,7 +84,7 @@ class Journal:
         if self._rows is None:
             if DeltaTable.is_deltatable(self._uri, self._options):
                 table = DeltaTable(self._uri, storage_options=self._options)
-                self._rows = table.to_pyarrow_table()
+                self._rows = delta_rows(table, arrow_schema(BUILDS))
             else:
                 self._rows = arrow_schema(BUILDS).empty_table()
         return self._rows

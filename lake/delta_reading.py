@@ -1,0 +1,37 @@
+"""Rows of small Delta tables as Arrow, without Spark."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from deltalake import DeltaTable
+
+
+def dates_predicate(column: str, dates: Iterable[date]) -> str:
+    """SQL that selects the given days of a partition column."""
+    days = ", ".join(f"DATE'{day.isoformat()}'" for day in sorted(set(dates)))
+    return f"{column} IN ({days})" if days else "FALSE"
+
+
+def delta_rows(table: DeltaTable, schema: pa.Schema, where: str = "TRUE") -> pa.Table:
+    """Rows of the table that the SQL condition keeps, with the columns and types of `schema`.
+
+    A column that the table does not have yet is NULL. The table's own Arrow dataset is not used:
+    its reading threads call into Python, and end the process with SIGABRT where they still do so
+    while the interpreter shuts down.
+    """
+    import pyarrow as pa
+    from deltalake import QueryBuilder
+
+    known = {field.name for field in table.schema().fields}
+    columns = ", ".join(f'"{name}"' for name in schema.names if name in known)
+    query = f"SELECT {columns} FROM opened WHERE {where}"
+    rows = pa.table(QueryBuilder().register("opened", table).execute(query).read_all())
+    for name in schema.names:
+        if name not in known:
+            rows = rows.append_column(name, pa.nulls(rows.num_rows))
+    return rows.select(schema.names).cast(schema)
