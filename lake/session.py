@@ -127,14 +127,21 @@ def _sql_conf(*, is_local: bool, small: bool) -> dict[str, str]:
         "spark.hadoop.parquet.enable.dictionary#event_id": "false",
         "spark.hadoop.parquet.enable.dictionary#_body_hash": "false",
         # The default of 50 tasks per snapshot costs seconds at every commit of a small log.
-        "spark.databricks.delta.snapshotPartitions": "2",
+        "spark.databricks.delta.snapshotPartitions": "1" if small else "2",
+        # A build has more generated classes than the default of 100 keeps: each build of a session
+        # would compile all of them again.
+        "spark.sql.codegen.cache.maxEntries": "2000",
+        # Several calls to the JVM for each column expression, to name lines in messages.
+        "spark.python.sql.dataFrameDebugging.enabled": "false",
         # Readers without Spark (Polars, delta-rs) fail on tables that have them.
         "spark.databricks.delta.properties.defaults.enableDeletionVectors": "false",
     }
     if is_local:
         # Adaptive execution merges small ones; more than this only costs on one machine.
-        partitions = 4 if small else max(16, 4 * (os.cpu_count() or 1))
+        partitions = 2 if small else max(16, 4 * (os.cpu_count() or 1))
         conf["spark.sql.shuffle.partitions"] = str(partitions)
+        # Planning anew after each stage costs more than the stages of little data.
+        conf["spark.sql.adaptive.enabled"] = str(not small).lower()
         # Its default of 10,000 tasks makes a small VACUUM take minutes on one machine.
         conf["spark.sql.sources.parallelPartitionDiscovery.parallelism"] = "4"
     return conf

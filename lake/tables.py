@@ -42,13 +42,28 @@ class LakeTables:
         return self._store.uri(TABLES[name].path)
 
     def exists(self, name: str) -> bool:
-        return DeltaTable.isDeltaTable(self.spark, self.path(name))
+        uri, options = self._store.delta_uri(TABLES[name].path), self._store.storage_options
+        return delta_rs.DeltaTable.is_deltatable(uri, options)
 
     def read(self, name: str) -> DataFrame:
         """The table's rows; a table that was never written has none."""
         if not self.exists(name):
             return self.spark.createDataFrame([], struct_type(TABLES[name]))
         return self.spark.read.format("delta").load(self.path(name))
+
+    def days(self, name: str) -> list[date]:
+        """Days that have rows, ascending, from the table's log alone."""
+        table = TABLES[name]
+        if table.partition_by is None:
+            raise ValueError(f"{name} has no days")
+        if not self.exists(name):
+            return []
+        values = (partition[table.partition_by] for partition in self._opened(name).partitions())
+        return sorted(date.fromisoformat(value) for value in values)
+
+    def _opened(self, name: str) -> delta_rs.DeltaTable:
+        uri, options = self._store.delta_uri(TABLES[name].path), self._store.storage_options
+        return delta_rs.DeltaTable(uri, storage_options=options)
 
     def ensure(self, name: str) -> None:
         """Create the table from its declaration, empty, where it does not exist yet."""
@@ -111,10 +126,7 @@ class LakeTables:
 
     def _rows_written(self, name: str, build_id: str) -> int:
         """Rows that the build's newest commit to the table wrote, as the commit itself says."""
-        table = delta_rs.DeltaTable(
-            self._store.delta_uri(TABLES[name].path), storage_options=self._store.storage_options
-        )
-        for commit in table.history(RECENT_COMMITS):
+        for commit in self._opened(name).history(RECENT_COMMITS):
             if commit.get("userMetadata") == build_id:
                 metrics = commit["operationMetrics"]
                 return 0 if metrics["numFiles"] == "0" else int(metrics["numOutputRows"])

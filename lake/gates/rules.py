@@ -68,28 +68,24 @@ def _outside(table: Table, check: Check, column: Column) -> Column:
     return broken
 
 
-def violations(table: Table) -> dict[str, Column]:
+def violations(table: Table, columns: Collection[str] | None = None) -> dict[str, Column]:
     """Per error check on rows: a boolean column, never null, "this row breaks it".
 
-    Keys are the checks' names in declared order: null rules, vocabularies, then the others.
+    Keys are the checks' names in declared order: null rules, vocabularies, then the others. Checks
+    that need other columns than the given ones are left out.
     """
     return {
         name: breaks(table, check)
         for name, check in named_checks(table).items()
-        if check.is_row_rule and check.severity == "error"
+        if check.is_row_rule
+        and check.severity == "error"
+        and (columns is None or set(check.columns) <= set(columns))
     }
 
 
 def first_violation(table: Table, columns: Collection[str]) -> Column:
-    """Name of the first error check that the row breaks; null for a good row.
-
-    Checks that need other columns than the given ones are left out.
-    """
-    named = [
-        F.when(breaks(table, check), F.lit(name))
-        for name, check in named_checks(table).items()
-        if check.is_row_rule and check.severity == "error" and set(check.columns) <= set(columns)
-    ]
+    """Name of the first error check on the columns that the row breaks; null for a good row."""
+    named = [F.when(broken, F.lit(name)) for name, broken in violations(table, columns).items()]
     return F.coalesce(*named, F.lit(None).cast("string"))
 
 

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from lake.pipelines.event_rows import cached
@@ -40,6 +40,14 @@ def publish_days(lake: Lake, gate: Gate, name: str, rows: DataFrame, dates: Iter
     )
 
 
+# What sessions and gold follow from, of a row of silver.events.
+SOURCE_COLUMNS = (
+    "date", "student_hash", "event_id", "event_type", "ts", "course_id", "chapter_id", "quiz_id",
+    "question_id", "metadata", "device_type", "session_start", "gap_before_seconds",
+    "gap_after_seconds", "is_visit_end", "page_dwell_seconds",
+)  # fmt: skip
+
+
 def publish_sessions(lake: Lake, gate: Gate, events: DataFrame, dates: frozenset[date]) -> None:
     """silver.sessions of the days, from complete sessions that start on them."""
     publish_days(lake, gate, "silver.sessions", sessions_of(events), dates)
@@ -62,20 +70,35 @@ def publish_gold(lake: Lake, gate: Gate, events: DataFrame, dates: frozenset[dat
             publish_days(lake, gate, name, table_rows, dates)
 
 
-def stored_events(lake: Lake, dates: frozenset[date]) -> DataFrame:
-    return lake.tables.read("silver.events").where(F.col("date").isin(sorted(dates)))
+def stored_events(lake: Lake, touched: Touched) -> DataFrame:
+    """Events of the touched days, and of the sessions that start on the touched days of sessions.
 
-
-def stored_sessions(lake: Lake, dates: frozenset[date]) -> DataFrame:
-    """Events of the sessions that start on the dates, on whatever day they lie."""
-    first, last = min(dates), max(dates) + timedelta(days=1)
-    started = F.col("session_start")
-    return lake.tables.read("silver.events").where(
-        (F.col("date") >= F.lit(first))
-        & (started >= F.lit(first).cast("timestamp"))
-        & (started < F.lit(last).cast("timestamp"))
-        & F.to_date(started).isin(sorted(dates))
+    Two scans, each with a condition that the table's file statistics can answer.
+    """
+    stored = lake.tables.read("silver.events")
+    on_dates = F.col("date").isin(sorted(touched.dates))
+    if not touched.session_dates:
+        return stored.where(on_dates).select(*SOURCE_COLUMNS)
+    of_sessions = stored.where(
+        (F.col("date") >= F.lit(min(touched.session_dates))) & starts_on(touched.session_dates)
     )
+    return stored.where(on_dates).unionByName(of_sessions.where(~on_dates)).select(*SOURCE_COLUMNS)
+
+
+def starts_on(dates: Iterable[date]) -> Column:
+    """Whether session_start lies on one of the days; a range for each run of days."""
+    runs: list[list[date]] = []
+    for day in sorted(dates):
+        if runs and day == runs[-1][-1] + timedelta(days=1):
+            runs[-1].append(day)
+        else:
+            runs.append([day])
+    started = F.col("session_start")
+    found = F.lit(False)
+    for run in runs:
+        until = F.lit(run[-1] + timedelta(days=1)).cast("timestamp")
+        found = found | ((started >= F.lit(run[0]).cast("timestamp")) & (started < until))
+    return found
 
 
 def feature_dates(touched: Iterable[date], newest: date, newest_before: date | None) -> set[date]:
@@ -98,19 +121,18 @@ def feature_dates(touched: Iterable[date], newest: date, newest_before: date | N
 
 def publish_features(lake: Lake, gate: Gate, touched: Touched) -> None:
     """features.student_features of every day that the touched days reach."""
-    activity = lake.tables.read("gold.student_daily_activity")
-    newest = activity.agg(F.max("date")).first()
-    if newest is None or newest[0] is None:
+    active_days = lake.tables.days("gold.student_daily_activity")
+    if not active_days:
         return
-    features = lake.tables.read("features.student_features")
-    before = features.agg(F.max("as_of_date")).first()
-    days = feature_dates(touched.dates, newest[0], before[0] if before else None)
+    newest = active_days[-1]
+    known_days = lake.tables.days("features.student_features")
+    days = feature_dates(touched.dates, newest, known_days[-1] if known_days else None)
     if not days:
         return
-    window = activity.where(
+    window = lake.tables.read("gold.student_daily_activity").where(
         F.col("date").between(min(days) - timedelta(days=HORIZON_DAYS), max(days))
     )
-    rows = student_features(window, sorted(days), newest[0])
+    rows = student_features(window, sorted(days), newest)
     publish_days(lake, gate, "features.student_features", rows, days)
 
 
@@ -119,10 +141,14 @@ def publish_derived(lake: Lake, gate: Gate, touched: Touched, events: DataFrame 
 
     `events` are all events of the days where the caller has them at hand, and None to read them.
     """
-    if touched.session_dates:
-        rows = stored_sessions(lake, touched.session_dates) if events is None else events
-        publish_sessions(lake, gate, rows, touched.session_dates)
-    if touched.dates:
-        rows = stored_events(lake, touched.dates) if events is None else events
-        publish_gold(lake, gate, rows, touched.dates)
-        publish_features(lake, gate, touched)
+    with ExitStack() as caches:
+        of_sessions = of_days = events
+        if of_sessions is None or of_days is None:
+            stored = cached(stored_events(lake, touched), caches)
+            of_sessions = stored.where(starts_on(touched.session_dates))
+            of_days = stored.where(F.col("date").isin(sorted(touched.dates)))
+        if touched.session_dates:
+            publish_sessions(lake, gate, of_sessions, touched.session_dates)
+        if touched.dates:
+            publish_gold(lake, gate, of_days, touched.dates)
+            publish_features(lake, gate, touched)

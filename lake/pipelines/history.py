@@ -25,10 +25,7 @@ def _days_around(dates: Sequence[date]) -> set[date]:
 
 def has_history(lake: Lake, dates: Sequence[date]) -> bool:
     """Whether silver.events holds anything that these dates' events could touch."""
-    if not lake.tables.exists("silver.events"):
-        return False
-    around = F.col("date").isin(sorted(_days_around(dates)))
-    return not lake.tables.read("silver.events").where(around).limit(1).isEmpty()
+    return not _days_around(dates).isdisjoint(lake.tables.days("silver.events"))
 
 
 def _islands(received: DataFrame, gap_us: int) -> DataFrame:
