@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import logging
-import signal
-import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from jobs.cli import run
+from jobs.long_running import log_to_stderr, stopping_on_signals
 
 if TYPE_CHECKING:
     from kafka import KafkaConsumer, TopicPartition
@@ -21,8 +17,6 @@ if TYPE_CHECKING:
     from streaming.options import ArchiveOptions, ArchiveProgress
 
 CONNECT_ATTEMPTS_ONCE = 2
-
-AddCall = Callable[[Callable[[], None]], None]
 
 
 @click.command()
@@ -55,13 +49,16 @@ def command(once: bool) -> None:
     from lake.storage import open_store
     from streaming.archiver import Archiver
     from streaming.consumer import KafkaOptions
-    from streaming.monitoring import ArchiverMetrics, Health
+    from streaming.monitoring import ArchiverMetrics, Health, monitored
 
     settings = Settings.from_env()
-    _log_to_stderr()
+    log_to_stderr()
     store = open_store(settings)
     metrics, health = ArchiverMetrics(), Health()
-    with _monitored(settings, metrics, health), _stopping_on_signals() as (stopping, call_at_stop):
+    with (
+        monitored(settings.metrics_host, settings.metrics_port, metrics.registry, health),
+        stopping_on_signals() as (stopping, call_at_stop),
+    ):
         connected = _connected(KafkaOptions.from_settings(settings), settings, once, stopping)
         if connected is None:
             return
@@ -88,50 +85,6 @@ def archive_options(settings: Settings) -> ArchiveOptions:
         flush_records=settings.archive_flush_records,
         flush_seconds=settings.archive_flush_seconds,
     )
-
-
-@contextmanager
-def _monitored(settings: Settings, metrics: Any, health: Any) -> Iterator[None]:
-    from streaming.monitoring import MonitoringServer
-
-    if settings.metrics_port == 0:
-        yield
-        return
-    server = MonitoringServer(settings.metrics_host, settings.metrics_port, metrics, health)
-    try:
-        yield
-    finally:
-        server.close()
-
-
-@contextmanager
-def _stopping_on_signals() -> Iterator[tuple[threading.Event, AddCall]]:
-    """An event that the first SIGTERM or SIGINT sets; the second one ends the process.
-
-    The function that comes with it adds what else is to be called then (at once, where the signal
-    has come already).
-    """
-    stopping = threading.Event()
-    calls: list[Callable[[], None]] = []
-
-    def stop(*_: object) -> None:
-        for name in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(name, signal.SIG_DFL)
-        stopping.set()
-        for call in calls:
-            call()
-
-    def add(call: Callable[[], None]) -> None:
-        calls.append(call)
-        if stopping.is_set():
-            call()
-
-    before = {name: signal.signal(name, stop) for name in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield stopping, add
-    finally:
-        for name, handler in before.items():
-            signal.signal(name, handler)
 
 
 def _connected(
@@ -187,16 +140,6 @@ def _connected(
         ) from None
     outage.ends()
     return connected
-
-
-def _log_to_stderr() -> None:
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
-    )
-    # kafka-python tells every attempt; the archiver tells what changes.
-    logging.getLogger("kafka").setLevel(logging.CRITICAL)
-    for chatty in ("botocore", "boto3", "urllib3", "lake.ledger"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
 def _print_progress(progress: ArchiveProgress) -> None:

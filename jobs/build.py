@@ -31,6 +31,9 @@ def print_progress(text: str) -> None:
 
 def print_reports(reports: Sequence[BuildReport]) -> None:
     for report in reports:
+        if report.fault:
+            click.echo(f"build {report.build_id}: held. {report.fault}")
+            continue
         touched = sorted(report.touched.dates)
         days = f"{touched[0]} … {touched[-1]}" if touched else "none"
         click.echo(

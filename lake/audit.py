@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -82,13 +82,14 @@ def audit(settings: Settings, dates: Sequence[date] | None = None) -> Audit:
     wanted = None if dates is None else set(dates)
     raw = [r for r in everything if not r.is_quarantine and (wanted is None or r.date in wanted)]
     _check_objects(store, [r for r in everything if wanted is None or r.date in wanted], outcome)
-    applied = Journal(store).applied_paths()
+    journal = Journal(store)
+    applied = frozenset(journal.applied_paths())
     lines = _lines(raw, applied)
     present = [r for r in raw if r.path in applied and store.exists(r.path)]
     if present:
         connection = connect(settings)
         try:
-            _compare_with_silver(connection, store, settings, present, lines, outcome)
+            _compare_with_silver(connection, store, settings, present, journal, lines, outcome)
         finally:
             connection.close()
     outcome.lines = [lines[key] for key in sorted(lines)]
@@ -103,7 +104,7 @@ def _check_objects(store: ObjectStore, rows: Sequence[LedgerRow], outcome: Audit
             outcome.faults.append(f"{row.path}: {size} bytes, the ledger says {row.bytes}")
 
 
-def _lines(raw: Sequence[LedgerRow], applied: set[str]) -> dict[tuple[date, str], Line]:
+def _lines(raw: Sequence[LedgerRow], applied: Set[str]) -> dict[tuple[date, str], Line]:
     lines: dict[tuple[date, str], Line] = {}
     for row in raw:
         line = lines.setdefault((row.date, row.topic), Line(row.topic, row.date))
@@ -120,9 +121,11 @@ def _compare_with_silver(
     store: ObjectStore,
     settings: Settings,
     rows: Sequence[LedgerRow],
+    journal: Journal,
     lines: dict[tuple[date, str], Line],
     outcome: Audit,
 ) -> None:
+    applied = {row.path for row in rows}
     by_day: dict[date, list[LedgerRow]] = defaultdict(list)
     for row in rows:
         by_day[row.date].append(row)
@@ -131,6 +134,7 @@ def _compare_with_silver(
     for day, items in sorted(by_day.items()):
         try:
             _load_day(connection, store, settings, day, items, has_quarantine)
+            _leave_out_later_builds(connection, journal, applied)
         except LakeError as error:
             outcome.faults.append(f"{day}: {error}")
             continue
@@ -189,15 +193,27 @@ def _load_day(
     except duckdb.Error as error:
         raise LakeError(f"raw objects cannot be read: {error}") from None
     quarantined = (
-        "UNION ALL SELECT event_id, _body_hash, _topic, true FROM silver.quarantine "
+        "UNION ALL SELECT event_id, _body_hash, _topic, true, _raw_path FROM silver.quarantine "
         f"WHERE date = DATE '{day}'"
         if has_quarantine
         else ""
     )
     connection.execute(
         "CREATE OR REPLACE TEMP TABLE silver_bodies AS "
-        "SELECT event_id, _body_hash AS body, _topic AS topic, false AS is_quarantined "
+        "SELECT event_id, _body_hash AS body, _topic AS topic, false AS is_quarantined, "
+        "_raw_path AS path "
         f"FROM silver.events WHERE date = DATE '{day}' {quarantined}"
+    )
+
+
+def _leave_out_later_builds(
+    connection: duckdb.DuckDBPyConnection, journal: Journal, applied: Set[str]
+) -> None:
+    """Rows of builds that published while the audit read: it saw their objects as pending."""
+    journal.refresh()
+    later = {path for state in journal.states() for path in state["paths"]} - applied
+    connection.execute(
+        "DELETE FROM silver_bodies WHERE list_contains($later, path)", {"later": sorted(later)}
     )
 
 

@@ -114,6 +114,12 @@ class Settings(BaseSettings):
     metrics_host: str = Field(
         "127.0.0.1", description="Address that it listens on; 0.0.0.0 for others to reach it."
     )
+    stream_metrics_port: int = Field(
+        9109, ge=0, le=65_535, description="The same of the continuous query; 0 means none."
+    )
+    lock_wait_minutes: float = Field(
+        30.0, ge=0, description="How long a build waits for another process that builds."
+    )
     spark_master: str = Field("local[*]", description="Spark master when not set by spark-submit.")
     driver_memory: str = Field("4g", description="Heap of the Spark driver.")
     cache_dir: Path = Field(
@@ -199,6 +205,10 @@ class Settings(BaseSettings):
     @property
     def session_gap(self) -> timedelta:
         return timedelta(minutes=self.session_gap_minutes)
+
+    @property
+    def lock_wait(self) -> timedelta:
+        return timedelta(minutes=self.lock_wait_minutes)
 
     @property
     def max_clock_skew(self) -> timedelta:

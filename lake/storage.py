@@ -9,6 +9,7 @@ import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -17,6 +18,19 @@ from lake.errors import LakeError
 from lake.settings import Settings
 
 COPY_CHUNK = 1 << 20
+
+
+class LeaseHeld(LakeError):  # noqa: N818 - what is, not a fault of the program
+    """Another process holds the lock."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """An object that lies in the store: when it was written last (UTC), and its size."""
+
+    key: str
+    bytes: int
+    modified: datetime
 
 
 class Lease(Protocol):
@@ -49,8 +63,17 @@ class ObjectStore(Protocol):
     def list(self, prefix: str) -> Iterator[str]:
         """Keys below the folder `prefix` in order; names that begin with `.` are left out."""
 
+    def list_with_times(self, prefix: str) -> Iterator[StoredObject]:
+        """Everything below the folder `prefix`, also what a write that never ended has left.
+
+        In any order; in bounded memory.
+        """
+
     def delete(self, key: str) -> None:
         """Remove the object; nothing happens where there is none."""
+
+    def delete_older(self, key: str, before: datetime) -> bool:
+        """Remove the object unless it was written since `before`; gives whether it did."""
 
     def uri(self, key: str) -> str:
         """Address for Spark: a path, or s3a://…"""
@@ -63,7 +86,7 @@ class ObjectStore(Protocol):
         """Options of delta-rs; empty for a local folder."""
 
     def lease(self, name: str) -> AbstractContextManager[Lease]:
-        """Hold the lock `name` exclusively across processes. Raises LakeError where it is held."""
+        """Hold the lock `name` exclusively across processes. Raises LeaseHeld where it is held."""
 
 
 def open_store(settings: Settings) -> ObjectStore:
@@ -84,14 +107,14 @@ def lease_holder() -> dict[str, str | int]:
     }
 
 
-def lease_held(name: str, body: bytes) -> LakeError:
+def lease_held(name: str, body: bytes) -> LeaseHeld:
     """The error for a lease that someone else holds; `body` is what the holder wrote."""
     try:
         holder = json.loads(body)
         who = f"host {holder['host']}, pid {holder['pid']}, since {holder['since']}"
     except (ValueError, KeyError, TypeError):
         who = "holder not known"
-    return LakeError(
+    return LeaseHeld(
         f"Another process holds the lock '{name}' ({who}).\n"
         "  Wait until it has ended, then run the command again."
     )
@@ -163,8 +186,29 @@ class LocalStore:
                 if not name.startswith("."):
                     yield (Path(folder) / name).relative_to(self.root).as_posix()
 
+    def list_with_times(self, prefix: str) -> Iterator[StoredObject]:
+        for folder, _, names in os.walk(self._path(prefix)):
+            for name in names:
+                path = Path(folder) / name
+                try:
+                    found = path.stat()
+                except FileNotFoundError:  # removed, or renamed to its final name, just now
+                    continue
+                key = path.relative_to(self.root).as_posix()
+                yield StoredObject(key, found.st_size, _utc(found.st_mtime))
+
     def delete(self, key: str) -> None:
         self._path(key).unlink(missing_ok=True)
+
+    def delete_older(self, key: str, before: datetime) -> bool:
+        path = self._path(key)
+        try:
+            if _utc(path.stat().st_mtime) >= before:
+                return False
+            path.unlink()
+        except FileNotFoundError:
+            return False
+        return True
 
     def uri(self, key: str) -> str:
         return str(self._path(key) if key else self.root)
@@ -208,6 +252,10 @@ class _HeldLock:
 
 def missing_object(uri: str) -> LakeError:
     return LakeError(f"Object is missing: {uri}\n  `lmslake audit` shows what else is missing.")
+
+
+def _utc(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 def _make_folders(folder: Path) -> list[Path]:

@@ -7,16 +7,29 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from uuid import uuid4
 
 from lake.errors import LakeError
 from lake.settings import Settings
-from lake.storage import Lease, lease_held, lease_holder, missing_object
+from lake.storage import (
+    Lease,
+    LeaseHeld,
+    StoredObject,
+    lease_held,
+    lease_holder,
+    missing_object,
+)
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+# A store that says nothing is given up in time for the next attempt to find it well again. Sending
+# is timed as connecting is, block by block.
+CONNECT_SECONDS = 10
+ANSWER_SECONDS = 20
+READ_ATTEMPTS = 4
 LEASE_EXPIRY_SECONDS = 60
 HEARTBEAT_SECONDS = 15
 REFUSED = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
@@ -52,6 +65,8 @@ class S3Store:
             region_name=settings.s3_region,
             config=Config(
                 s3={"addressing_style": "path"} if settings.s3_endpoint else {},
+                connect_timeout=CONNECT_SECONDS,
+                read_timeout=ANSWER_SECONDS,
                 retries={"mode": "standard", "max_attempts": 5},
             ),
         )
@@ -72,14 +87,26 @@ class S3Store:
             ) from None
 
     def put(self, key: str, body: bytes) -> None:
-        self.client.put_object(Bucket=self.bucket, Key=self.prefix + key, Body=body)
+        # As a stream it is sent in blocks, each with the time of its own that a slow way needs.
+        self.client.put_object(Bucket=self.bucket, Key=self.prefix + key, Body=BytesIO(body))
 
     def put_file(self, key: str, body: BinaryIO) -> None:
         self.client.upload_fileobj(body, self.bucket, self.prefix + key)
 
     def get(self, key: str) -> bytes:
-        with self.open(key) as source:
-            return source.read()
+        from botocore.exceptions import BotoCoreError
+        from urllib3.exceptions import HTTPError
+
+        # boto3 repeats requests, but not an answer that breaks off while it is read.
+        for attempts_left in reversed(range(READ_ATTEMPTS)):
+            with self.open(key) as source:
+                try:
+                    return source.read()
+                except (BotoCoreError, HTTPError) as error:
+                    if not attempts_left:
+                        raise
+                    log.info("%s broke off, reading it again: %s", self.uri(key), error)
+        raise AssertionError("unreachable")
 
     def open(self, key: str) -> BinaryIO:
         try:
@@ -109,6 +136,11 @@ class S3Store:
         return cast("dict[str, Any]", head)
 
     def list(self, prefix: str) -> Iterator[str]:
+        for item in self.list_with_times(prefix):
+            if not any(part.startswith(".") for part in item.key.split("/")):
+                yield item.key
+
+    def list_with_times(self, prefix: str) -> Iterator[StoredObject]:
         folder = self.prefix + (f"{prefix.rstrip('/')}/" if prefix else "")
         pages = self.client.get_paginator("list_objects_v2").paginate(
             Bucket=self.bucket, Prefix=folder
@@ -116,11 +148,17 @@ class S3Store:
         for page in pages:
             for item in page.get("Contents", ()):
                 key = item["Key"].removeprefix(self.prefix)
-                if not any(part.startswith(".") for part in key.split("/")):
-                    yield key
+                yield StoredObject(key, item["Size"], item["LastModified"])
 
     def delete(self, key: str) -> None:
         self.client.delete_object(Bucket=self.bucket, Key=self.prefix + key)
+
+    def delete_older(self, key: str, before: datetime) -> bool:
+        head = self._head(key)
+        if head is None or head["LastModified"] >= before:
+            return False
+        self.delete(key)
+        return True
 
     def uri(self, key: str) -> str:
         return f"s3a://{self.bucket}/{self.prefix}{key}".rstrip("/")
@@ -202,7 +240,7 @@ class _S3Lease:
 
     def check(self) -> None:
         if self._lost:
-            raise LakeError(
+            raise LeaseHeld(
                 f"The lock '{self.name}' was lost while the command ran: {self._lost}\n"
                 "  Nothing was published after that. Run the command again."
             )

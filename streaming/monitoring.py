@@ -1,12 +1,13 @@
-"""What the archiver tells about itself: Prometheus metrics, liveness, readiness."""
+"""What long-running processes tell about themselves: Prometheus metrics, liveness, readiness."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from socketserver import ThreadingMixIn
-from typing import Any
+from typing import Any, Protocol
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, make_wsgi_app
@@ -106,11 +107,21 @@ class Health:
         return self.is_alive and self.is_assigned and self.is_flushing_well
 
 
+class Alive(Protocol):
+    """What liveness and readiness are asked of."""
+
+    @property
+    def is_alive(self) -> bool: ...
+
+    @property
+    def is_ready(self) -> bool: ...
+
+
 class MonitoringServer:
     """/metrics, /healthz and /readyz over HTTP, in threads of their own."""
 
-    def __init__(self, host: str, port: int, metrics: ArchiverMetrics, health: Health) -> None:
-        metrics_app = make_wsgi_app(metrics.registry)
+    def __init__(self, host: str, port: int, registry: CollectorRegistry, health: Alive) -> None:
+        metrics_app = make_wsgi_app(registry)
 
         def answer(environment: dict[str, Any], start: StartResponse) -> Iterable[bytes]:
             path = environment.get("PATH_INFO", "")
@@ -132,13 +143,31 @@ class MonitoringServer:
         except OSError as error:
             raise LakeError(
                 f"/metrics cannot listen on {host}:{port}: {error.strerror or error}\n"
-                "  Set LMSLAKE_METRICS_PORT to a free port, or to 0 for none."
+                "  Set LMSLAKE_METRICS_PORT or, of the stream, LMSLAKE_STREAM_METRICS_PORT to "
+                "a free port, or to 0 for none."
             ) from None
         threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True).start()
+
+    @property
+    def port(self) -> int:
+        return int(self._server.server_port)
 
     def close(self) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+
+@contextmanager
+def monitored(host: str, port: int, registry: CollectorRegistry, health: Alive) -> Iterator[None]:
+    """Serve metrics and health meanwhile; port 0 serves none. Raises LakeError."""
+    if port == 0:
+        yield
+        return
+    server = MonitoringServer(host, port, registry, health)
+    try:
+        yield
+    finally:
+        server.close()
 
 
 class _Server(ThreadingMixIn, WSGIServer):

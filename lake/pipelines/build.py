@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING
 
-from lake.gates import Gate, prepare
+from lake.errors import LakeError
+from lake.gates import Gate, GateFailed, prepare
 from lake.gates.rules import kept_summary
+from lake.leases import awaited_lease
 from lake.ledger import Ledger
 from lake.pipelines import gold, publish, silver
 from lake.pipelines.event_rows import EVENTS, SilverChange
 from lake.pipelines.identity import check_identity
-from lake.pipelines.journal import Journal, Touched, new_build_id
-from lake.pipelines.pending import is_small, passes, pending_objects, raw_objects
-from lake.pipelines.received import RawObject, readable_objects
+from lake.pipelines.journal import Journal, Touched, Unfinished, new_build_id
+from lake.pipelines.pending import is_small, passes, pending_objects, raw_objects, waiting
+from lake.pipelines.received import RawObject, RawObjectFault, is_readable, readable_objects
 from lake.session import spark_session
 from lake.settings import Settings
 from lake.storage import open_store
@@ -37,6 +39,10 @@ def silent(_: str) -> None:
     return None
 
 
+def _no_lease() -> None:
+    return None
+
+
 @dataclass
 class Lake:
     """An open lake: its settings, store, ledger, journal, and Spark session with its tables."""
@@ -48,6 +54,8 @@ class Lake:
     spark: SparkSession
     tables: LakeTables
     key: bytes = field(repr=False)
+    # Raises LakeError where another process may build by now. Called before each publication.
+    check_lease: Callable[[], None] = field(default=_no_lease, repr=False)
 
     @property
     def parallelism(self) -> int:
@@ -67,22 +75,27 @@ class BuildReport:
     quarantined_count: int = 0
     touched: Touched = field(default_factory=Touched)
     seconds: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def is_empty(self) -> bool:
-        return not self.object_count and not self.touched
+    # Why the pass is held; empty where it is not.
+    fault: str = ""
 
 
 @contextmanager
 def open_lake(
-    settings: Settings, app_name: str = "lmslake", spark: SparkSession | None = None
+    settings: Settings,
+    app_name: str = "lmslake",
+    spark: SparkSession | None = None,
+    *,
+    grows: bool = False,
 ) -> Iterator[Lake]:
-    """Open a lake for builds; stops the Spark session on exit unless it was given."""
+    """Open a lake for builds; stops the Spark session on exit unless it was given.
+
+    `grows`: the session outlives the size that the lake has now.
+    """
     key = settings.key()
     store = open_store(settings)
     prepare()
     ledger = Ledger(store)
-    session = spark or spark_session(settings, app_name, small=is_small(ledger))
+    session = spark or spark_session(settings, app_name, small=not grows and is_small(ledger))
     try:
         yield Lake(
             settings, store, ledger, Journal(store), session, LakeTables(session, store), key
@@ -105,31 +118,77 @@ def build(
     `dates` None means every date that has such objects. With `reset` all raw objects of the dates
     are taken and the dates' rows are replaced. What an unfinished build left, on whatever dates,
     is repaired first, unless `repair` is False. Returns one report per pass; none where there is
-    nothing to do. Raises GateFailed where a gate stops a table, and LakeError where another build
-    runs.
+    nothing to do. Raises GateFailed where a gate stops a table, and LeaseHeld where another
+    process builds for longer than the settings let it wait.
     """
-    with lake.store.lease("build"):
-        lake.journal.refresh()
-        check_identity(lake)
-        # Most builds reject nothing, but "no rows" must not look like "no table".
-        lake.tables.ensure("silver.quarantine")
-        reports = _repair(lake, progress) if repair else []
+    with _only_builder(lake, progress):
+        reports = _take_again(lake, lake.journal.unfinished(), progress) if repair else []
         objects = (
             raw_objects(lake.ledger, dates)
             if reset
             else pending_objects(lake.ledger, lake.journal, dates)
         )
-        reports += [_build_pass(lake, chunk, reset, progress) for chunk in passes(objects)]
+        reports += [_build_pass(lake, chunk, progress, reset=reset) for chunk in passes(objects)]
         return reports
 
 
-def _repair(lake: Lake, progress: Progress) -> list[BuildReport]:
+def build_objects(
+    lake: Lake, objects: Sequence[RawObject], progress: Progress = silent
+) -> list[BuildReport]:
+    """Take those of the objects that no build has taken yet into the tables.
+
+    A pass that a gate stops, or whose raw objects are at fault, is held: its report says why, the
+    journal keeps what it took and touched, and the others go on.
+    """
+    with _only_builder(lake, progress):
+        reports = _take_again(lake, lake.journal.unfinished(), progress, hold=True)
+        chunks = passes(waiting(objects, lake.journal))
+        return reports + [_build_pass(lake, chunk, progress, hold=True) for chunk in chunks]
+
+
+def retry_held(
+    lake: Lake, build_ids: Collection[str] | None = None, progress: Progress = silent
+) -> list[BuildReport]:
+    """Build again what the held builds (all, or the given ones) took and touched.
+
+    What fails again is held again, under a new build. Raises LakeError for an unknown build.
+    """
+    with _only_builder(lake, progress):
+        held = {left.build_id: left for left in lake.journal.held()}
+        if unknown := sorted(set(build_ids or ()) - held.keys()):
+            raise LakeError(
+                f"Not a held build: {', '.join(unknown)}\n  `lmslake held list` shows them."
+            )
+        reports = []
+        for build_id, left in held.items():
+            if build_ids is None or build_id in build_ids:
+                reports += _take_again(lake, [left], progress, hold=True)
+        return reports
+
+
+@contextmanager
+def _only_builder(lake: Lake, progress: Progress) -> Iterator[None]:
+    """Nobody else builds meanwhile; the journal is read anew."""
+    with awaited_lease(lake.store, "build", lake.settings.lock_wait, progress) as lease:
+        lake.check_lease = lease.check
+        try:
+            lake.journal.refresh()
+            check_identity(lake)
+            # Most builds reject nothing, but "no rows" must not look like "no table".
+            lake.tables.ensure("silver.quarantine")
+            yield
+        finally:
+            lake.check_lease = _no_lease
+
+
+def _take_again(
+    lake: Lake, unfinished: Sequence[Unfinished], progress: Progress, *, hold: bool = False
+) -> list[BuildReport]:
     """Take the objects of unfinished builds again, and derive anew what they touched.
 
     Events are the same however often their objects are taken; only where a build ended between
     two tables do the later ones not follow from silver.events.
     """
-    unfinished = lake.journal.unfinished()
     if not unfinished:
         return []
     touched = Touched()
@@ -139,8 +198,8 @@ def _repair(lake: Lake, progress: Progress) -> list[BuildReport]:
     paths = frozenset().union(*(left.paths for left in unfinished))
     objects = [item for item in raw_objects(lake.ledger, None) if item.path in paths]
     *first, last = passes(objects)
-    reports = [_build_pass(lake, chunk, False, progress) for chunk in first]
-    reports.append(_build_pass(lake, last, False, progress, also=touched))
+    reports = [_build_pass(lake, chunk, progress, hold=hold) for chunk in first]
+    reports.append(_build_pass(lake, last, progress, also=touched, hold=hold))
     for left in unfinished:
         lake.journal.record(left.build_id, "repaired", left.touched)
     return reports
@@ -149,13 +208,42 @@ def _repair(lake: Lake, progress: Progress) -> list[BuildReport]:
 def _build_pass(
     lake: Lake,
     objects: list[RawObject],
-    reset: bool,
     progress: Progress,
+    *,
+    reset: bool = False,
     also: Touched = NOTHING,
+    hold: bool = False,
 ) -> BuildReport:
-    """One pass of a build; what follows from silver.events on the `also` days is derived too."""
+    """One pass of a build; what follows from silver.events on the `also` days is derived too.
+
+    With `hold` a pass that a gate stops is held and its report says why, instead of an error.
+    """
     dates = sorted({item.date for item in objects})
     report = BuildReport(new_build_id(), tuple(dates), len(objects))
+    try:
+        _run_pass(lake, objects, report, progress, reset=reset, also=also)
+    except (GateFailed, RawObjectFault) as fault:
+        path = fault.path if isinstance(fault, RawObjectFault) else None
+        # A store that was away looks like a damaged object to Spark.
+        if not hold or (path is not None and is_readable(lake.store, path)):
+            raise
+        report.fault = str(fault)
+        paths = [item.path for item in objects]
+        lake.journal.record(report.build_id, "held", report.touched | also, paths, report.fault)
+        progress(f"held, see `lmslake held list`: {report.fault.splitlines()[0]}")
+    return report
+
+
+def _run_pass(
+    lake: Lake,
+    objects: list[RawObject],
+    report: BuildReport,
+    progress: Progress,
+    *,
+    reset: bool,
+    also: Touched,
+) -> None:
+    dates = report.dates
     clock = _Clock(report.seconds)
     days = f"{dates[0]}" if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
     count = sum(item.record_count for item in objects)
@@ -170,7 +258,6 @@ def _build_pass(
         report.touched = publish.touched_by(change, dates) | also
         _publish(lake, gate, change, objects, report, clock, reset, progress)
     clock.lap("results")
-    return report
 
 
 def _publish(
@@ -194,6 +281,7 @@ def _publish(
     report.received_count = change.received_count
     touched = report.touched
     paths = [item.path for item in objects]
+    lake.check_lease()
     lake.journal.record(report.build_id, "publishing", touched, paths)
     report.quarantined_count = publish.publish_quarantine(lake, change, objects)
     report.new_event_count = publish.publish_events(

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 def publish_days(lake: Lake, gate: Gate, name: str, rows: DataFrame, dates: Iterable[date]) -> None:
     """Put rows in place of the table's given days, behind the gate."""
     days = sorted(dates)
+    lake.check_lease()
     gate.publish(
         TABLES[name],
         rows,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from deltalake import DeltaTable, write_deltalake
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from lake.storage import ObjectStore
 
 BUILDS = TABLES["bronze.builds"]
+# Of two machines that build one lake; rows that were read before are known by their keys.
+CLOCK_SKEW = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -37,11 +39,16 @@ class Touched:
 
 @dataclass(frozen=True)
 class Unfinished:
-    """A build that a crash or a gate ended while it published: what it touched and took."""
+    """A build that did not come to its end: what it touched and took.
+
+    reason: why a gate ended it and it is held; empty for one that a crash ended.
+    """
 
     build_id: str
     touched: Touched
     paths: frozenset[str]
+    at: datetime
+    reason: str = ""
 
 
 def new_build_id() -> str:
@@ -49,15 +56,28 @@ def new_build_id() -> str:
 
 
 class Journal:
-    """Appends the states of builds, and answers from them what is applied and what is open."""
+    """Appends the states of builds, and answers from them what is applied and what is open.
+
+    It is read once and then only what others and it have added: a process that builds for months
+    asks it before each build.
+    """
 
     def __init__(self, store: ObjectStore) -> None:
         self._uri = store.delta_uri(BUILDS.path)
         self._options = store.storage_options
-        self._rows: pa.Table | None = None
+        self._opened: DeltaTable | None = None
+        self._files: frozenset[str] = frozenset()
+        self._states: dict[tuple[str, str], dict[str, Any]] = {}
+        self._applied: set[str] = set()
+        self._is_current = False
 
     def record(
-        self, build_id: str, state: str, touched: Touched, paths: Iterable[str] = ()
+        self,
+        build_id: str,
+        state: str,
+        touched: Touched,
+        paths: Iterable[str] = (),
+        reason: str | None = None,
     ) -> None:
         row = {
             "build_id": build_id,
@@ -66,48 +86,79 @@ class Journal:
             "paths": sorted(paths),
             "dates": sorted(touched.dates),
             "session_dates": sorted(touched.session_dates),
+            "reason": reason,
         }
         write_deltalake(
             self._uri,
             pa.Table.from_pylist([row], arrow_schema(BUILDS)),
             mode="append",
+            # A journal from before a column was declared gets it.
+            schema_mode="merge",
             storage_options=self._options,
             description=BUILDS.doc,
         )
-        self._rows = None
+        self._is_current = False
 
     def refresh(self) -> None:
-        """Read the journal anew at its next use: another process may have built meanwhile."""
-        self._rows = None
+        """Look at its next use for what another process may have built meanwhile."""
+        self._is_current = False
 
-    def rows(self) -> pa.Table:
-        if self._rows is None:
-            if DeltaTable.is_deltatable(self._uri, self._options):
-                table = DeltaTable(self._uri, storage_options=self._options)
-                self._rows = delta_rows(table, arrow_schema(BUILDS))
-            else:
-                self._rows = arrow_schema(BUILDS).empty_table()
-        return self._rows
+    def states(self) -> list[dict[str, Any]]:
+        """All states of all builds: the columns of bronze.builds."""
+        if not self._is_current:
+            self._read()
+            self._is_current = True
+        return list(self._states.values())
+
+    def _read(self) -> None:
+        if self._opened is None:
+            if not DeltaTable.is_deltatable(self._uri, self._options):
+                return
+            self._opened = DeltaTable(self._uri, storage_options=self._options)
+        else:
+            self._opened.update_incremental()
+        files, before = frozenset(self._opened.file_uris()), self._files
+        if files == before:
+            return
+        where = "TRUE"
+        if before and before < files:
+            newest = max(state["at"] for state in self._states.values())
+            since = (newest - CLOCK_SKEW).strftime("%Y-%m-%dT%H:%M:%SZ")
+            where = f"at >= TIMESTAMP '{since}'"
+        for state in delta_rows(self._opened, arrow_schema(BUILDS), where).to_pylist():
+            self._states[state["build_id"], state["state"]] = state
+            if state["state"] == "finished":
+                self._applied.update(state["paths"])
+        self._files = files
 
     def applied_paths(self) -> set[str]:
-        """Raw objects that finished builds took into silver."""
-        return {
-            path
-            for row in self.rows().select(["state", "paths"]).to_pylist()
-            if row["state"] == "finished"
-            for path in row["paths"]
-        }
+        """Raw objects that finished builds took into silver. Not to be changed by the caller."""
+        self.states()
+        return self._applied
 
     def unfinished(self) -> list[Unfinished]:
-        """Builds that began to publish and neither finished nor were repaired."""
-        rows = self.rows().to_pylist()
-        closed = {row["build_id"] for row in rows if row["state"] != "publishing"}
+        """Builds that began to publish and neither finished, nor are held, nor were repaired."""
+        return self._open("publishing", closed_by={"finished", "repaired", "held"})
+
+    def held(self) -> list[Unfinished]:
+        """Builds that a gate stopped and that wait for a retry, oldest first."""
+        applied = self.applied_paths()
+        held = self._open("held", closed_by={"repaired"})
+        return sorted(
+            (build for build in held if not build.paths <= applied), key=lambda build: build.at
+        )
+
+    def _open(self, state: str, closed_by: set[str]) -> list[Unfinished]:
+        rows = self.states()
+        closed = {row["build_id"] for row in rows if row["state"] in closed_by}
         return [
             Unfinished(
                 row["build_id"],
                 Touched(frozenset(row["dates"]), frozenset(row["session_dates"])),
                 frozenset(row["paths"]),
+                row["at"],
+                row["reason"] or "",
             )
             for row in rows
-            if row["build_id"] not in closed
+            if row["state"] == state and row["build_id"] not in closed
         ]

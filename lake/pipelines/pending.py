@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -34,9 +34,14 @@ def raw_objects(ledger: Ledger, dates: Sequence[date] | None) -> list[RawObject]
 def pending_objects(
     ledger: Ledger, journal: Journal, dates: Sequence[date] | None = None
 ) -> list[RawObject]:
-    """Raw objects that no finished build has taken."""
-    applied = journal.applied_paths()
-    return [item for item in raw_objects(ledger, dates) if item.path not in applied]
+    """Raw objects that no finished build has taken and that are not held."""
+    return waiting(raw_objects(ledger, dates), journal)
+
+
+def waiting(objects: Iterable[RawObject], journal: Journal) -> list[RawObject]:
+    """Those of the objects that no finished build has taken and that are not held."""
+    taken = journal.applied_paths().union(*(build.paths for build in journal.held()))
+    return [item for item in objects if item.path not in taken]
 
 
 def has_work(ledger: Ledger, journal: Journal, dates: Sequence[date] | None = None) -> bool:

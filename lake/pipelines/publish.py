@@ -99,7 +99,9 @@ def publish_events(
     from which the same change is computed again.
     """
     if change.has_history:
+        lake.check_lease()
         _move_old_rows(lake, change)
+    lake.check_lease()
     new = with_lineage(lake, change.events.where("is_new"), objects)
     if reset:
         return lake.tables.replace_dates("silver.events", new, dates, build_id)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import re
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,10 +23,19 @@ if TYPE_CHECKING:
 
 # A shuffle partition should hold about this much of compressed raw data: ~100,000 events.
 PARTITION_BYTES = 8 * 1024 * 1024
+READ_CHUNK = 1 << 20
 # Spark's error conditions for a file that is damaged or not there, and the object they name.
 UNREADABLE = re.compile(
     r"(?:FAILED_READ_FILE|PATH_NOT_FOUND).*?(events/raw/[^\s\"]+\.jsonl\.gz)", re.S
 )
+
+
+class RawObjectFault(LakeError):  # noqa: N818 - what was found, not a fault of the program
+    """Raw objects are not what the ledger says. `path`: the one at fault, where it is known."""
+
+    def __init__(self, message: str, path: str | None = None) -> None:
+        super().__init__(message)
+        self.path = path
 
 
 @dataclass(frozen=True)
@@ -88,7 +99,21 @@ def readable_objects() -> Iterator[None]:
         found = UNREADABLE.search(str(error))
         if found is None:
             raise
-        raise LakeError(
+        raise RawObjectFault(
             f"A raw object is damaged or missing: {found[1]}\n"
-            "  Run `lmslake audit` to see which objects differ from the ledger."
+            "  Run `lmslake audit` to see which objects differ from the ledger.",
+            found[1],
         ) from error
+
+
+def is_readable(store: ObjectStore, path: str) -> bool:
+    """Whether the object is there and whole. A store that does not answer raises its own error."""
+    if not store.exists(path):
+        return False
+    try:
+        with store.open(path) as body, gzip.open(body) as lines:
+            while lines.read(READ_CHUNK):
+                pass
+    except (EOFError, gzip.BadGzipFile, zlib.error):
+        return False
+    return True

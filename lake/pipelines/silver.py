@@ -13,7 +13,6 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, Observation
 from pyspark.sql import functions as F
 
-from lake.errors import LakeError
 from lake.gates.rules import first_violation, guarded, is_broken_guard
 from lake.pipelines.event_rows import (
     BASE,
@@ -27,7 +26,7 @@ from lake.pipelines.event_rows import (
     with_lineage,
 )
 from lake.pipelines.history import has_history, touched_history
-from lake.pipelines.received import RawObject, partitions_for, read_lines
+from lake.pipelines.received import RawObject, RawObjectFault, partitions_for, read_lines
 from lake.transforms.clean import clean_events
 from lake.transforms.enrich import enrich_events, with_titles
 from lake.transforms.metrics import page_dwell_seconds, video_watch_pct
@@ -151,7 +150,7 @@ def silver_change(
     """Compute, without publishing, what the objects change in silver.events.
 
     The frames of the change are cached until `caches` is closed.
-    Raises GateFailed where an event breaks an expectation, and LakeError where the objects hold
+    Raises GateFailed where an event breaks an expectation, RawObjectFault where the objects hold
     another number of records than the ledger says.
     """
     partitions = partitions_for(objects, lake.parallelism)
@@ -188,7 +187,7 @@ def silver_change(
     observed = _observed(counted)
     expected = sum(item.record_count for item in objects)
     if observed["received"] != expected:
-        raise LakeError(
+        raise RawObjectFault(
             f"The raw objects of {dates[0]} … {dates[-1]} hold {observed['received']} records, "
             f"the ledger says {expected}. Run `lmslake audit` to see which object differs."
         )

@@ -58,7 +58,8 @@ RAW_OBJECTS = Table(
 BUILDS = Table(
     name="bronze.builds",
     doc="The journal of builds. A build writes a row `publishing` before the first table changes "
-    "and a row `finished` after the last; one without the second is repaired by the next build.",
+    "and a row `finished` after the last; one without the second is repaired by the next build. "
+    "A build of the continuous query that a gate stopped is `held` until it is retried.",
     grain="one state of one build",
     columns=(
         Column("build_id", "string", "Identity of the build."),
@@ -66,12 +67,13 @@ BUILDS = Table(
             "state",
             "string",
             "How far the build came.",
-            values=("publishing", "finished", "repaired"),
+            values=("publishing", "finished", "repaired", "held"),
         ),
         Column("at", "timestamp", "When it came so far."),
         Column("paths", "array<string>", "Raw objects that the build takes into silver."),
         Column("dates", "array<date>", "Days whose events it changes."),
         Column("session_dates", "array<date>", "Days whose sessions it changes."),
+        Column("reason", "string", "Why it is held.", "not held"),
     ),
     keys=("build_id", "state"),
     readers=frozenset({"engineer"}),

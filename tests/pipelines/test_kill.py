@@ -107,7 +107,7 @@ def test_killed_commands__lose_nothing_and_double_nothing(opened: OpenLake, tmp_
     lake = opened(crashes.root)
     difference = difference_from(lake, lines)
     assert not difference, difference
-    states = lake.journal.rows().select(["build_id", "state"]).to_pylist()
+    states = lake.journal.states()
     begun = {row["build_id"] for row in states if row["state"] == "publishing"}
     finished = {row["build_id"] for row in states if row["state"] == "finished"}
     # Most kills met a build that had begun to publish.

@@ -1,0 +1,69 @@
+"""`lmslake held`: builds of the continuous query that a gate stopped."""
+
+from __future__ import annotations
+
+import click
+
+from jobs.build import print_progress, print_reports
+from jobs.cli import run
+
+
+@click.group()
+def command() -> None:
+    """List and retry what a gate stopped while `lmslake stream` ran.
+
+    The continuous query sets the raw objects of such a micro-batch aside and goes on. They are
+    safe in the raw zone; `lmslake audit` shows them as pending.
+    """
+
+
+@command.command("list")
+def list_held() -> None:
+    """Show what is held: build, since when, how many objects, which days, and why.
+
+    Exit code 0, also where something is held.
+    """
+    from lake.pipelines.journal import Journal
+    from lake.settings import Settings
+    from lake.storage import open_store
+
+    held = Journal(open_store(Settings.from_env())).held()
+    for build in held:
+        days = ", ".join(str(day) for day in sorted(build.touched.dates)) or "not known"
+        click.echo(f"{build.build_id}  since {build.at:%Y-%m-%d %H:%M:%S} UTC")
+        click.echo(f"  {len(build.paths):,} raw objects; days: {days}")
+        for line in build.reason.splitlines():
+            click.echo(f"  | {line}")
+    if held:
+        click.echo("After a fix: lmslake held retry")
+    else:
+        click.echo("Nothing is held.")
+
+
+@command.command()
+@click.argument("build_ids", metavar="[BUILD]...", nargs=-1)
+def retry(build_ids: tuple[str, ...]) -> None:
+    """Build what is held again: all of it, or the builds named.
+
+    Exit code 0: all of it is in the tables; 1: a gate stopped something again, which stays held.
+    """
+    from lake.pipelines.build import open_lake, retry_held
+    from lake.pipelines.journal import Journal
+    from lake.settings import Settings
+    from lake.storage import open_store
+
+    settings = Settings.from_env()
+    settings.key()
+    if not build_ids and not Journal(open_store(settings)).held():
+        click.echo("Nothing is held.")
+        return
+    print_progress("starting Spark")
+    with open_lake(settings, "lmslake held") as lake:
+        reports = retry_held(lake, build_ids or None, progress=print_progress)
+    print_reports(reports)
+    if any(report.fault for report in reports):
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    run(command)

@@ -1,0 +1,251 @@
+"""The continuous query: new rows of the ledger, through the batch pipeline, into the tables."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from py4j.protocol import Py4JError  # type: ignore[import-untyped]
+from pyspark.errors import PySparkException
+from pyspark.sql import functions as F
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception,
+    stop_after_attempt,
+    stop_when_event_set,
+    wait_random_exponential,
+)
+from tenacity.nap import sleep_using_event
+
+from lake.errors import LakeError
+from lake.pipelines.build import BuildReport, Progress, build_objects, silent
+from lake.pipelines.received import RawObject, RawObjectFault
+from lake.storage import LeaseHeld
+from schemas.tables.bronze import RAW_OBJECTS
+from streaming.query_metrics import ProgressListener, QueryHealth, StreamMetrics
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pyspark.sql import DataFrame
+    from pyspark.sql.streaming.query import StreamingQuery
+
+    from lake.pipelines.build import Lake
+
+CHECKPOINT = "_stream/checkpoint"
+LONGEST_PAUSE_SECONDS = 60
+ATTEMPTS_ONCE = 3
+FAULTS_BEFORE_NEW_CHECKPOINT = 3
+POLL_SECONDS = 1
+
+# A lock comes free; a raw object that only Spark could not read was one of a store that was away.
+PASSING = (LeaseHeld, RawObjectFault)
+OBJECT_FIELDS = tuple(field.name for field in dataclasses.fields(RawObject))
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamOptions:
+    """How often the query looks for new objects, and how many flushes it takes at once."""
+
+    interval_seconds: float = 10.0
+    flushes_per_batch: int = 200
+    once: bool = False
+
+
+class _OutsideError(Exception):
+    """The query failed outside of our own function; the cause is Spark's error."""
+
+
+class _StoppedError(Exception):
+    """A micro-batch began after the end was asked for."""
+
+
+class LakeStream:
+    """Keeps silver, gold and features current until `stop`; with `once` up to now.
+
+    Each micro-batch takes the raw objects of new ledger rows through the same build as the batch
+    jobs. The checkpoint only says where in the ledger to go on: what is in the tables is decided
+    by the journal, so a lost checkpoint, a repeated micro-batch and builds by others do no harm.
+    """
+
+    def __init__(
+        self,
+        lake: Lake,
+        options: StreamOptions,
+        metrics: StreamMetrics,
+        health: QueryHealth,
+        progress: Progress = silent,
+        on_batch: Callable[[Sequence[BuildReport]], None] = lambda reports: None,
+    ) -> None:
+        self._lake, self._options = lake, options
+        self._metrics, self._health = metrics, health
+        self._progress, self._on_batch = progress, on_batch
+        self._stopping = threading.Event()
+        self._failure: Exception | None = None
+        self._is_in_batch = False
+        self._outside_faults = 0
+
+    def stop(self) -> None:
+        """Ask for the end after the current micro-batch. For a signal handler."""
+        self._stopping.set()
+
+    def run(self) -> None:
+        """Run until `stop`; a store or a lock that is away is waited for.
+
+        Raises LakeError where it cannot go on without a hand, and what `once` did not outlast.
+        """
+        stop: Any = stop_when_event_set(self._stopping)
+        if self._options.once:
+            stop |= stop_after_attempt(ATTEMPTS_ONCE)
+        retrying = Retrying(
+            retry=retry_if_exception(self._is_passing),
+            wait=wait_random_exponential(max=LONGEST_PAUSE_SECONDS),
+            sleep=sleep_using_event(self._stopping),
+            stop=stop,
+            before_sleep=self._note_failure,
+            reraise=True,
+        )
+        listener = ProgressListener(self._metrics)
+        self._lake.spark.streams.addListener(listener)
+        try:
+            retrying(self._run_query)
+        except _OutsideError as error:
+            if not self._stopping.is_set():
+                raise LakeError(
+                    f"The query cannot go on: {_first_line(error.__cause__)}"
+                ) from error
+        except Exception as error:
+            # What a stop met while the store was away is tried again at the next start.
+            if not (self._stopping.is_set() and self._is_passing(error)):
+                raise
+        finally:
+            self._lake.spark.streams.removeListener(listener)
+
+    def _is_passing(self, error: BaseException) -> bool:
+        """Whether another attempt may help: not for what a user must mend, nor without Spark."""
+        if isinstance(error, LakeError) and not isinstance(error, PASSING):
+            return False
+        return isinstance(error, Exception) and self._is_spark_up()
+
+    def _is_spark_up(self) -> bool:
+        try:
+            return not self._lake.spark.sparkContext._jsc.sc().isStopped()
+        except (Py4JError, OSError):
+            return False
+
+    def _note_failure(self, state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome is not None else None
+        self._metrics.restarts.inc()
+        pause = state.next_action.sleep if state.next_action is not None else 0
+        log.warning("the query ended and goes on in %.0f s: %s", pause, _first_line(error))
+        self._outside_faults = self._outside_faults + 1 if isinstance(error, _OutsideError) else 0
+        if self._outside_faults >= FAULTS_BEFORE_NEW_CHECKPOINT:
+            # It only says where to go on; the journal knows what is in the tables.
+            log.warning("the checkpoint is given up: the ledger is read from its start once")
+            drop_checkpoint(self._lake)
+            self._outside_faults = 0
+
+    def _run_query(self) -> None:
+        self._failure = None
+        self._note_held()
+        try:
+            query = self._started()
+        except (PySparkException, Py4JError) as error:
+            raise _OutsideError from error
+        self._health.is_running = True
+        try:
+            self._wait(query)
+        finally:
+            self._health.is_running = False
+            query.stop()
+
+    def _started(self) -> StreamingQuery:
+        lake = self._lake
+        lake.ledger.rows(dates=[])  # makes the table where there is none
+        objects = (
+            lake.spark.readStream.format("delta")
+            .option("maxFilesPerTrigger", self._options.flushes_per_batch)
+            .load(lake.store.uri(RAW_OBJECTS.path))
+            .where(~F.col("is_quarantine"))
+            .select(*OBJECT_FIELDS, "max_ts")
+        )
+        writer = objects.writeStream.foreachBatch(self._process).option(
+            "checkpointLocation", lake.store.uri(CHECKPOINT)
+        )
+        if self._options.once:
+            writer = writer.trigger(availableNow=True)
+        else:
+            writer = writer.trigger(processingTime=f"{self._options.interval_seconds} seconds")
+        return writer.queryName("lmslake").start()
+
+    def _wait(self, query: StreamingQuery) -> None:
+        """Until the query ends or is to stop; its failure is raised as it was in Python."""
+        while query.isActive:
+            if self._stopping.is_set() and not query.status["isTriggerActive"]:
+                return
+            try:
+                query.awaitTermination(POLL_SECONDS)
+            except PySparkException:
+                break
+            if not self._is_in_batch:
+                self._health.beat()
+        if self._failure is not None:
+            raise self._failure
+        if (error := query.exception()) is not None:
+            raise _OutsideError from error
+
+    def _process(self, rows: DataFrame, _: int) -> None:
+        """One micro-batch. What fails here is tried again: the checkpoint stays where it was."""
+        self._is_in_batch = True
+        self._health.beat()
+        try:
+            if self._stopping.is_set():
+                raise _StoppedError
+            self._build(rows.toArrow().to_pylist())
+        except Exception as error:
+            self._failure = error
+            if not isinstance(error, _StoppedError):
+                self._metrics.batches.labels("failed").inc()
+            raise
+        finally:
+            self._is_in_batch = False
+            self._health.beat()
+
+    def _build(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        newest = max((row["max_ts"] for row in rows), default=None)
+        objects = [RawObject(**{name: row[name] for name in OBJECT_FIELDS}) for row in rows]
+        self._metrics.pending_objects.set(len(objects))
+        reports = build_objects(self._lake, objects, self._progress)
+        for report in reports:
+            self._metrics.count_build(report)
+        if any(not report.fault for report in reports):
+            self._metrics.note_newest(newest)
+        self._metrics.pending_objects.set(0)
+        self._note_held()
+        self._metrics.note_tables(self._lake.store)
+        self._on_batch(reports)
+
+    def _note_held(self) -> None:
+        journal = self._lake.journal
+        journal.refresh()
+        paths = frozenset().union(*(build.paths for build in journal.held()))
+        self._metrics.held_objects.set(len(paths))
+
+
+def drop_checkpoint(lake: Lake) -> None:
+    """Remove the checkpoint with its hidden files, which the object store does not list."""
+    spark: Any = lake.spark
+    path = spark._jvm.org.apache.hadoop.fs.Path(lake.store.uri(CHECKPOINT))
+    path.getFileSystem(spark._jsc.hadoopConfiguration()).delete(path, True)
+
+
+def _first_line(error: BaseException | None) -> str:
+    text = str(error.__cause__ or error) if error is not None else ""
+    return text.strip().splitlines()[0] if text.strip() else type(error).__name__

@@ -1,0 +1,224 @@
+"""The continuous query on real histories: it equals the oracle, whatever the micro-batches are."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from prometheus_client import CollectorRegistry
+from pydantic import SecretStr
+
+from lake.pipelines import silver
+from lake.pipelines.build import Lake, build, open_lake, retry_held
+from lake.pipelines.event_rows import EVENTS
+from lake.settings import Settings
+from lake.storage import LeaseHeld
+from schemas.table import at_least_rows, between
+from schemas.tables import TABLES
+from streaming.query import CHECKPOINT, LakeStream, StreamOptions, drop_checkpoint
+from streaming.query_metrics import QueryHealth, StreamMetrics
+from tests.generators import histories, sample
+from tests.laws.world import World, compared, ingest, tables_of
+from tests.oracle import Rules
+from tests.pipelines.lakes import KEY as PIPELINES_KEY
+from tests.pipelines.lakes import difference_from, four_days
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from lake.pipelines.build import BuildReport
+
+SEED = 20_240_301
+HISTORIES = 200
+CUTS = 6
+KEY = "a key of the stream's tests"
+ONCE = StreamOptions(once=True, flushes_per_batch=1)
+OpenLake = Callable[..., Lake]
+
+
+@pytest.fixture
+def opened(spark: SparkSession, tmp_path: Path) -> Iterator[OpenLake]:
+    """Opens the lake below the test's folder with the session of the run."""
+    with ExitStack() as stack:
+
+        def open_lake_with(key: str = PIPELINES_KEY, lock_wait_minutes: float = 5) -> Lake:
+            settings = Settings(
+                root=str(tmp_path / "lake"),
+                pseudonym_key=SecretStr(key),
+                lock_wait_minutes=lock_wait_minutes,
+            )
+            return stack.enter_context(open_lake(settings, "stream", spark=spark))
+
+        yield open_lake_with
+
+
+def streamed(lake: Lake, options: StreamOptions = ONCE) -> StreamMetrics:
+    """Run the query until it has taken everything; gives its metrics."""
+    metrics = StreamMetrics()
+    LakeStream(lake, options, metrics, QueryHealth()).run()
+    return metrics
+
+
+def value(registry: CollectorRegistry, name: str, **labels: str) -> float:
+    found = registry.get_sample_value(f"lmslake_{name}", labels)
+    assert found is not None, name
+    return found
+
+
+@pytest.mark.slow
+def test_stream__gives_what_the_oracle_gives(opened: OpenLake, tmp_path: Path) -> None:
+    """200 histories over 70 days in any order, cut at random, the query started anew each time."""
+    world = World(tuple(sample(histories(20), HISTORIES, SEED)), Rules(key=KEY.encode()))
+    lake = opened(KEY)
+    chance = random.Random(SEED)
+    arriving = [*world.lines, *chance.sample(world.lines, len(world.lines) // 20)]
+    chance.shuffle(arriving)
+    cuts = sorted(chance.sample(range(1, len(arriving)), CUTS - 1))
+    pieces = [arriving[a:b] for a, b in zip([0, *cuts], [*cuts, None], strict=True)]
+    for number, piece in enumerate(pieces):
+        ingest(lake, tmp_path / f"cut{number}", piece[::2], piece[1::2])
+        if number % 2:
+            # every other time two or more flushes wait, and each is a micro-batch
+            streamed(lake)
+    streamed(lake)
+    found = compared(world.expected, tables_of(lake))
+    assert not found, world.complaint("stream and oracle", found)
+
+
+def test_stream__repeats_nothing_and_needs_no_checkpoint(opened: OpenLake, tmp_path: Path) -> None:
+    lake, lines = opened(), four_days()
+    ingest(lake, tmp_path / "first", lines[::2])
+    metrics = streamed(lake)
+    assert value(metrics.registry, "stream_batches_total", outcome="published") == 1
+    ingest(lake, tmp_path / "second", lines[1::2])
+    build(lake)  # by another job
+    drop_checkpoint(lake)
+    metrics = streamed(lake)
+    assert value(metrics.registry, "stream_input_rows_total") > 0
+    assert value(metrics.registry, "stream_batches_total", outcome="published") == 0
+    assert value(metrics.registry, "table_rows", table="silver.events") > 0
+    difference = difference_from(lake, lines)
+    assert not difference, difference
+
+
+def test_stream__with_a_broken_checkpoint_reads_the_ledger_anew(
+    opened: OpenLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streaming.query.FAULTS_BEFORE_NEW_CHECKPOINT", 1)
+    monkeypatch.setattr("streaming.query.LONGEST_PAUSE_SECONDS", 0)
+    lake, lines = opened(), four_days()[:20]
+    ingest(lake, tmp_path / "first", lines)
+    lake.store.put(f"{CHECKPOINT}/offsets/0", b"not an offset")
+    metrics = streamed(lake)
+    assert value(metrics.registry, "stream_restarts_total") == 1
+    difference = difference_from(lake, lines)
+    assert not difference, difference
+
+
+@pytest.mark.slow
+def test_stream__holds_what_a_gate_stops_and_goes_on(
+    opened: OpenLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake, lines = opened(), sorted(four_days())
+    ingest(lake, tmp_path / "first", lines[::3])
+    strict = replace(EVENTS, checks=(between("gap_before_seconds", maximum=1.0),))
+    with monkeypatch.context() as patched:
+        patched.setattr(silver, "EVENTS", strict)
+        metrics = streamed(lake)
+    assert value(metrics.registry, "stream_held_objects") > 0
+    assert value(metrics.registry, "stream_batches_total", outcome="held") == 1
+    assert not lake.tables.exists("silver.events")
+    (at_silver,) = lake.journal.held()
+    assert "gap_before_seconds is at most 1" in at_silver.reason
+
+    # stopped at gold: silver.events has the events, the rest does not follow yet
+    ingest(lake, tmp_path / "second", lines[1::3])
+    daily = TABLES["gold.student_daily_activity"]
+    with monkeypatch.context() as patched:
+        patched.setitem(TABLES, daily.name, replace(daily, checks=(at_least_rows(1_000_000),)))
+        streamed(lake)
+    assert len(lake.journal.held()) == 2
+    assert not lake.journal.unfinished()
+
+    ingest(lake, tmp_path / "third", lines[2::3])
+    metrics = streamed(lake)
+    assert value(metrics.registry, "stream_batches_total", outcome="published") == 1
+    assert build(lake) == []
+
+    reports: list[BuildReport] = retry_held(lake)
+    assert len(reports) == 2
+    assert not any(report.fault for report in reports)
+    lake.journal.refresh()
+    assert not lake.journal.held()
+    difference = difference_from(lake, lines)
+    assert not difference, difference
+
+
+def test_stream__holds_a_damaged_object(opened: OpenLake, tmp_path: Path) -> None:
+    lake = opened()
+    ingest(lake, tmp_path / "first", four_days()[:10])
+    victim = next(key for key in lake.store.list("events/raw"))
+    lake.store.put(victim, lake.store.get(victim)[:-20])
+    metrics = streamed(lake)
+    assert value(metrics.registry, "stream_batches_total", outcome="held") == 1
+    (held,) = lake.journal.held()
+    assert victim in held.reason
+
+
+def test_build__waits_for_another_builder(opened: OpenLake, tmp_path: Path) -> None:
+    lake = opened()
+    ingest(lake, tmp_path / "first", four_days()[:10])
+    told: list[str] = []
+
+    def hold() -> None:
+        with lake.store.lease("build"):
+            holding.set()
+            release.wait()
+
+    holding, release = threading.Event(), threading.Event()
+    holder = threading.Thread(target=hold)
+    holder.start()
+    holding.wait()
+    impatient = opened(lock_wait_minutes=0)
+    with pytest.raises(LeaseHeld, match="holds the lock 'build'"):
+        build(impatient)
+
+    def tell(text: str) -> None:
+        told.append(text)
+        release.set()
+
+    assert build(lake, progress=tell)
+    holder.join()
+    assert "holds the lock 'build'" in told[0]
+
+
+@pytest.mark.slow
+def test_stream__stops_after_its_micro_batch(opened: OpenLake, tmp_path: Path) -> None:
+    lake, lines = opened(), four_days()[:10]
+    ingest(lake, tmp_path / "first", lines)
+    health, metrics = QueryHealth(), StreamMetrics()
+    batches: list[int] = []
+
+    def on_batch(reports: object) -> None:
+        batches.append(1)
+        stream.stop()
+
+    stream = LakeStream(
+        lake, StreamOptions(interval_seconds=0.1), metrics, health, on_batch=on_batch
+    )
+    runner = threading.Thread(target=stream.run)
+    runner.start()
+    while not health.is_ready and runner.is_alive():
+        time.sleep(0.05)
+    runner.join()
+    assert batches == [1]
+    assert not health.is_ready
+    difference = difference_from(lake, lines)
+    assert not difference, difference
