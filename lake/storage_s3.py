@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -31,6 +32,8 @@ CONNECT_SECONDS = 10
 ANSWER_SECONDS = 20
 READ_ATTEMPTS = 4
 LEASE_EXPIRY_SECONDS = 60
+# Before others may take the lease over, its holder must know that it may have lost it.
+LONGEST_SILENCE_SECONDS = 50
 HEARTBEAT_SECONDS = 15
 REFUSED = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
 MISSING = frozenset({"NoSuchKey", "404", "NotFound"})
@@ -67,7 +70,8 @@ class S3Store:
                 s3={"addressing_style": "path"} if settings.s3_endpoint else {},
                 connect_timeout=CONNECT_SECONDS,
                 read_timeout=ANSWER_SECONDS,
-                retries={"mode": "standard", "max_attempts": 5},
+                # Few: their pauses double, and who waits for a store for long does it himself.
+                retries={"mode": "standard", "max_attempts": 3},
             ),
         )
         store = cls(client, bucket, prefix, _delta_options(settings, secret))
@@ -190,8 +194,10 @@ class _S3Lease:
         self.name = name
         self._client = store.client
         self._where = {"Bucket": store.bucket, "Key": f"{store.prefix}_locks/{name}"}
-        self._body = json.dumps(lease_holder()).encode()
+        self._id = uuid4().hex
+        self._holder = {**lease_holder(), "lease": self._id}
         self._etag = ""
+        self._beaten = 0.0
         self._lost = ""
         self._released = threading.Event()
         self._heart = threading.Thread(target=self._beat, daemon=True, name=f"lease {name}")
@@ -200,7 +206,7 @@ class _S3Lease:
         from botocore.exceptions import ClientError
 
         try:
-            self._etag = self._put(IfNoneMatch="*")
+            self._write(IfNoneMatch="*")
         except ClientError as error:
             if error.response["Error"]["Code"] not in REFUSED:
                 raise
@@ -215,15 +221,32 @@ class _S3Lease:
             holder = found["Body"].read()
             if _age_seconds(found) < LEASE_EXPIRY_SECONDS:
                 raise lease_held(self.name, holder)
-            self._etag = self._put(IfMatch=found["ETag"])
+            self._write(IfMatch=found["ETag"])
         except ClientError as error:
             if error.response["Error"]["Code"] in REFUSED | MISSING:
                 raise lease_held(self.name, b"") from None
             raise
 
+    def _write(self, **condition: str) -> None:
+        """Raises ClientError where the condition does not hold."""
+        from botocore.exceptions import ClientError
+
+        began = time.monotonic()
+        try:
+            self._etag = self._put(**condition)
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in REFUSED:
+                raise
+            found = self._client.get_object(**self._where)
+            if self._id.encode() not in found["Body"].read():
+                raise
+            # It is our own: the answer to an earlier write was lost on the way.
+            self._etag = self._put(IfMatch=found["ETag"])
+        self._beaten = began
+
     def _put(self, **condition: str) -> str:
         # Each body differs, so that each write has an ETag of its own.
-        body = json.dumps({**json.loads(self._body), "beat": uuid4().hex}).encode()
+        body = json.dumps({**self._holder, "beat": uuid4().hex}).encode()
         return str(self._client.put_object(**self._where, Body=body, **condition)["ETag"])
 
     def _beat(self) -> None:
@@ -231,14 +254,18 @@ class _S3Lease:
 
         while not self._released.wait(HEARTBEAT_SECONDS):
             try:
-                self._etag = self._put(IfMatch=self._etag)
+                self._write(IfMatch=self._etag)
             except (ClientError, BotoCoreError) as error:
-                if isinstance(error, ClientError):
+                code = error.response["Error"]["Code"] if isinstance(error, ClientError) else ""
+                if code in REFUSED | MISSING:
                     self._lost = str(error)
                     return
                 log.warning("the heartbeat of lock %s failed: %s", self.name, error)
 
     def check(self) -> None:
+        silent = time.monotonic() - self._beaten
+        if not self._lost and silent > LONGEST_SILENCE_SECONDS:
+            self._lost = f"no heartbeat reached the store for {silent:.0f} s"
         if self._lost:
             raise LeaseHeld(
                 f"The lock '{self.name}' was lost while the command ran: {self._lost}\n"
