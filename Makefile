@@ -1,5 +1,6 @@
 # Needs make, Python 3.11+ and Java 17+; the tests need Go as well. Everything else is fetched.
 #   make demo [INPUT=FILE]   set up and take a small campus (and a file of xAPI statements) to tables
+#   make stream-demo [ARGS='--seconds 60']   the same live: Kafka to tables; needs Go as well
 #   make test                set up, services included, and run every check and test
 BIN := .venv/bin
 CONSTRAINTS := infra/setup/constraints.txt
@@ -8,7 +9,7 @@ WORKERS ?= 2
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: help demo test setup java jars services lint bench lock clean
+.PHONY: help demo stream-demo test setup java jars services lint bench lock clean
 .DEFAULT_GOAL := help
 
 help:
@@ -17,6 +18,9 @@ help:
 
 demo: setup
 	@$(BIN)/lmslake demo $(if $(INPUT),--input "$(INPUT)")
+
+stream-demo: setup services
+	@$(BIN)/lmslake stream-demo $(ARGS)
 
 test: setup services lint
 	@echo '==> tests'

@@ -104,8 +104,7 @@ def _connected(
     )
     from tenacity.nap import sleep_using_event
 
-    from lake.errors import LakeError
-    from streaming.consumer import is_unavailable, open_consumer, partitions_of
+    from streaming.consumer import is_unavailable, open_consumer, partitions_of, unreachable
     from streaming.outages import Outage, failure_of
 
     outage = Outage(f"Kafka at {options.bootstrap_servers}")
@@ -134,10 +133,7 @@ def _connected(
     except KafkaError as error:
         if stopping.is_set():
             return None
-        raise LakeError(
-            f"Kafka at {options.bootstrap_servers} cannot be reached: {type(error).__name__}\n"
-            "  Is it running? Check LMSLAKE_KAFKA_BOOTSTRAP_SERVERS and …_SECURITY_PROTOCOL."
-        ) from None
+        raise unreachable(error, options.bootstrap_servers) from None
     outage.ends()
     return connected
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
@@ -25,6 +27,8 @@ FETCH_BYTES_PER_PARTITION = 4 << 20
 BOOTSTRAP_SECONDS = 10
 # How soon new partitions are noticed.
 METADATA_SECONDS = 60
+# A broker that is back is found soon; kafka-python's own limit is 30.
+RECONNECT_SECONDS = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +66,8 @@ class KafkaOptions:
             check_hostname=settings.kafka_ssl_check_hostname,
         )
 
-    def for_consumer(self) -> dict[str, Any]:
-        """Arguments of KafkaConsumer."""
+    def connection(self) -> dict[str, Any]:
+        """Arguments of every client: where the brokers are, and as whom they are asked."""
         secure = {
             "security_protocol": self.security_protocol,
             "sasl_mechanism": self.sasl_mechanism,
@@ -75,10 +79,17 @@ class KafkaOptions:
             "ssl_password": self.key_password,
             "ssl_check_hostname": self.check_hostname,
         }
-        session_ms = self.session_timeout_seconds * 1_000
         return {
             "bootstrap_servers": self.bootstrap_servers.split(","),
             "bootstrap_timeout_ms": BOOTSTRAP_SECONDS * 1_000,
+            **{name: value for name, value in secure.items() if value is not None},
+        }
+
+    def for_consumer(self) -> dict[str, Any]:
+        """Arguments of KafkaConsumer."""
+        session_ms = self.session_timeout_seconds * 1_000
+        return {
+            **self.connection(),
             "client_id": "lmslake-archiver",
             "group_id": self.group_id,
             "session_timeout_ms": session_ms,
@@ -93,8 +104,8 @@ class KafkaOptions:
             "fetch_max_bytes": FETCH_BYTES,
             "max_partition_fetch_bytes": FETCH_BYTES_PER_PARTITION,
             "metadata_max_age_ms": METADATA_SECONDS * 1_000,
+            "reconnect_backoff_max_ms": RECONNECT_SECONDS * 1_000,
             "metrics_enabled": False,
-            **{name: value for name, value in secure.items() if value is not None},
         }
 
 
@@ -102,8 +113,18 @@ def open_consumer(options: KafkaOptions) -> KafkaConsumer:
     """A consumer without a subscription. Raises LakeError where Kafka refuses it, and
     a RetriableError where it cannot be reached."""
     accept_any_header_name()
-    try:
+    with refusals_explained(options):
         return KafkaConsumer(**options.for_consumer())
+
+
+@contextmanager
+def refusals_explained(options: KafkaOptions) -> Iterator[None]:
+    """While a client is set up: what trying again does not change becomes a LakeError.
+
+    A RetriableError, of brokers that cannot be reached, stays as it is.
+    """
+    try:
+        yield
     except RetriableError:
         raise
     except KafkaError as error:
@@ -127,8 +148,19 @@ def refused(error: KafkaError, servers: str) -> NoReturn:
     if isinstance(error, SaslAuthenticationFailedError):
         advice = "Check LMSLAKE_KAFKA_SASL_USERNAME, …_PASSWORD and …_MECHANISM."
     elif isinstance(error, AuthorizationError):
-        advice = "The user needs READ on the topics and on the group (LMSLAKE_KAFKA_GROUP_ID)."
+        advice = (
+            "The user needs READ on the topics and on the group (LMSLAKE_KAFKA_GROUP_ID); to "
+            "produce, WRITE on the topics."
+        )
     raise LakeError(f"Kafka at {servers} refused: {type(error).__name__}: {error}\n  {advice}")
+
+
+def unreachable(error: BaseException, servers: str) -> LakeError:
+    """That no broker answers, as an error for the user."""
+    return LakeError(
+        f"Kafka at {servers} cannot be reached: {type(error).__name__}\n"
+        "  Is it running? Check LMSLAKE_KAFKA_BOOTSTRAP_SERVERS and …_SECURITY_PROTOCOL."
+    )
 
 
 def partitions_of(consumer: KafkaConsumer, topics: list[str]) -> list[TopicPartition]:

@@ -1,1 +1,1 @@
-"""Services that the tests start: MinIO and Kafka, installed once into the cache folder."""
+"""Services that the tests and the stream demo start: MinIO and Kafka, from the cache folder."""
