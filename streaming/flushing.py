@@ -11,7 +11,7 @@ from typing import TypeVar
 from tenacity.stop import stop_base
 
 from lake.errors import LakeError
-from lake.ledger import Ledger, LedgerRow
+from lake.ledger import Ledger, LedgerRow, StaleWriterError, ledger_rows
 from lake.raw import commit_flush
 from lake.raw_buffers import OriginBuffer
 from lake.storage import ObjectStore
@@ -20,6 +20,8 @@ from streaming.outages import STORE_ERRORS, Outage, is_store_outage, retrying
 from streaming.worker import Worker
 
 SECONDS_BETWEEN_IDLES = 0.5
+# Longer than a busy store takes for a flush; its clients themselves try for minutes.
+SILENT_SECONDS = 10.0
 # The ledger itself decides whether it has so many small files that joining them is worth it.
 COMMITS_BETWEEN_COMPACTIONS = 50
 
@@ -99,7 +101,12 @@ class Flusher:
 
     def _submit(self, buffers: list[OriginBuffer]) -> Future[list[LedgerRow]]:
         def commit() -> list[LedgerRow]:
-            rows = commit_flush(self._store, self._ledger, buffers)
+            try:
+                rows = commit_flush(self._store, self._ledger, buffers)
+            except StaleWriterError:
+                rows = self._committed_before(buffers)
+                if not rows:
+                    raise
             # Counted here, once, whoever waits for it.
             events, rejected = self._metrics.count_committed(rows)
             self.events += events
@@ -111,6 +118,21 @@ class Flusher:
 
         self._running = self._worker.submit(commit)
         return self._running
+
+    def _committed_before(self, buffers: list[OriginBuffer]) -> list[LedgerRow]:
+        """The rows of the buffers where the ledger has them all, else none.
+
+        An attempt fails when the answer to its commit is lost on the way, although the store has
+        done the work; the next one then finds the ledger ahead, as if by another writer.
+        """
+        rows = [row for buffer in buffers for row in buffer.put(self._store)]
+        dates = {row.date for row in rows}
+        known = set(ledger_rows(self._ledger.rows(dates, is_quarantine=None)))
+        if not known.issuperset(rows):
+            return []
+        for buffer in buffers:
+            buffer.restart()
+        return rows
 
     def _compact(self) -> None:
         try:
@@ -137,9 +159,13 @@ class Flusher:
             self._idle(min(left, SECONDS_BETWEEN_IDLES))
 
     def _result(self, future: Future[T]) -> T:
+        silent_at = time.monotonic() + SILENT_SECONDS
         while not wait([future], SECONDS_BETWEEN_IDLES).done:
             if self.is_over:
                 raise TooLateError("the store does not answer")
+            if time.monotonic() >= silent_at:
+                self._outage.begins(TimeoutError(f"no answer in {SILENT_SECONDS:.0f} s"))
+                self._note(True)
             self._idle(0.0)
         result = future.result()
         self._outage.ends()

@@ -15,7 +15,7 @@ from lake.errors import LakeError
 from lake.ledger import StaleWriterError
 
 FIRST_WAIT_SECONDS = 0.5
-LONGEST_WAIT_SECONDS = 30.0
+LONGEST_WAIT_SECONDS = 15.0
 # LakeError: the ledger could not be written because others commit to it all the time.
 STORE_ERRORS = (OSError, BotoCoreError, ClientError, DeltaError, LakeError)
 

@@ -32,7 +32,17 @@ hypothesis.settings.load_profile("lmslake")
 
 
 # The longest first, so that two workers end at about the same time.
-LONGEST = ("test_kill.py", "test_laws_2_3.py", "test_build.py")
+LONGEST = (
+    "test_laws_2_3.py",
+    "test_kill.py",
+    "test_query.py",
+    "test_chaos.py",
+    "test_stream_demo.py",
+    "test_maintenance.py",
+    "test_store_faults.py",
+    "test_build.py",
+    "test_backfill.py",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

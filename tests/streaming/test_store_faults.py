@@ -1,0 +1,250 @@
+"""A store that answers wrongly, late, half or not at all, and a disk that is full."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lake.settings import Settings
+from lake.storage import LeaseHeld, LocalStore, open_store
+from tests.services import Kafka, Minio
+from tests.streaming.fault_proxy import Fault, FaultKind, faulty
+from tests.streaming.fault_proxy_run import (
+    FLUSH_RECORDS,
+    OUTAGES,
+    RECORDS_PER_POLL,
+    check_whole,
+    proxied_archive,
+)
+from tests.streaming.world import World, in_background, wait_until
+
+pytestmark = [pytest.mark.services, pytest.mark.slow]
+
+SEED = 20_250_307
+# A silence is noticed after ten seconds (streaming.flushing), all others with the first refusal.
+OUTAGE_SECONDS = {"hang": 14.0}
+SHORT_SECONDS = 5.0
+COMMIT = r"PUT .*/_delta_log/\d{20}\.json"
+TENTHS = (
+    Fault("error", 0.1, status=500),
+    Fault("error", 0.1, status=503),
+    Fault("refuse", 0.1),
+    Fault("cut_request", 0.1),
+    Fault("cut_answer", 0.1),
+    Fault("lost_answer", 0.1),
+    Fault("late_error", 0.1),
+    Fault("slow", 0.1),
+    Fault("hang", 0.1),
+)
+
+
+def test_archive__a_tenth_of_the_requests_goes_wrong(
+    kafka: Kafka, minio: Minio, tmp_path: Path
+) -> None:
+    with proxied_archive(kafka, minio, tmp_path / "log", SEED) as archive:
+        for fault in TENTHS:
+            archive.proxy.begin(fault)
+            while not archive.proxy.struck[fault.name]:
+                archive.send(400)
+                archive.wait_for_all()
+        archive.proxy.end()
+        archive.send(100)
+        archive.wait_for_all()
+        wait_until(lambda: archive.pages.is_ready, "ready")
+        assert archive.most_buffered <= FLUSH_RECORDS + RECORDS_PER_POLL
+        archive.finish()
+
+
+@pytest.mark.parametrize("fault", OUTAGES, ids=[fault.name for fault in OUTAGES])
+def test_archive__the_whole_store_is_away(
+    fault: Fault, kafka: Kafka, minio: Minio, tmp_path: Path
+) -> None:
+    with proxied_archive(kafka, minio, tmp_path / "log", SEED) as archive:
+        survived = archive.live_through(fault, OUTAGE_SECONDS.get(fault.name, SHORT_SECONDS))
+        print(survived)
+        assert survived.most_buffered <= FLUSH_RECORDS + RECORDS_PER_POLL
+        archive.finish()
+        output = archive.process.output
+        assert output.count("The store of the lake is not available") >= 1, output
+        assert "The store of the lake is available again" in output
+
+
+@pytest.mark.parametrize("kind", ["lost_answer", "late_error"])
+def test_archive__answer_to_a_commit_is_lost(
+    kind: FaultKind, kafka: Kafka, minio: Minio, tmp_path: Path
+) -> None:
+    """The store has committed the flush and the archiver hears that it has not."""
+    with proxied_archive(kafka, minio, tmp_path / "log") as archive:
+        archive.send(400)
+        archive.wait_for_all()
+        for _ in range(3):
+            fault = Fault(kind, concerns=COMMIT, times=1)
+            archive.proxy.begin(fault)
+            struck = archive.proxy.struck[fault.name]
+            archive.send(400)
+            archive.wait_for_all()
+            assert archive.proxy.struck[fault.name] == struck + 1
+        sent = archive.world.sent.total()
+        wait_until(
+            lambda: archive.pages.metric("lmslake_archiver_archived_total") == sent,
+            "each is counted once",
+        )
+        assert archive.pages.metric("lmslake_archiver_stale_flushes_total") == 0
+        archive.finish()
+        assert "another archiver" not in archive.process.output
+
+
+def test_put__slow_way_is_no_outage(minio: Minio, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lake.storage_s3.CONNECT_SECONDS", 1)
+    body = os.urandom(300_000)
+    settings = minio.settings()
+    with faulty(minio) as (proxy, front):
+        store = open_store(front.settings(settings.root.rpartition("/")[2]))
+        proxy.begin(Fault("slow", bytes_per_second=100_000))
+        store.put("events/a", body)
+        assert proxy.struck["slow"] == 1
+    assert open_store(settings).get("events/a") == body
+
+
+def test_get__answers_that_break_off_are_read_again(minio: Minio) -> None:
+    body = os.urandom(300_000)
+    with faulty(minio) as (proxy, front):
+        store = open_store(front.settings())
+        store.put("events/a", body)
+        proxy.begin(Fault("cut_answer", times=3))
+        assert store.get("events/a") == body
+        assert proxy.struck["cut_answer"] == 3
+
+
+def test_put__store_that_does_not_answer_is_asked_again(
+    minio: Minio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lake.storage_s3.ANSWER_SECONDS", 1)
+    with faulty(minio) as (proxy, front):
+        store = open_store(front.settings())
+        proxy.begin(Fault("hang", times=2))
+        store.put("events/a", b"body")
+        assert store.get("events/a") == b"body"
+        assert proxy.struck["hang"] == 2
+
+
+LOCK = "PUT .*/_locks/|CONNECT"
+
+
+@pytest.mark.parametrize("kind", ["lost_answer", "late_error"])
+def test_lease__lost_answer_does_not_lock_its_owner_out(kind: FaultKind, minio: Minio) -> None:
+    with faulty(minio) as (proxy, front):
+        settings = front.settings()
+        proxy.begin(Fault(kind, concerns=LOCK, times=1))
+        with open_store(settings).lease("build") as lease:
+            assert proxy.struck.total() == 1
+            lease.check()
+            with (
+                pytest.raises(LeaseHeld, match="Another process holds"),
+                open_store(settings).lease("build"),
+            ):
+                pass
+        with open_store(settings).lease("build"):
+            pass
+
+
+@pytest.mark.parametrize("kind", ["error", "lost_answer", "late_error", "refuse"])
+def test_lease__outlasts_a_short_outage(
+    kind: FaultKind, minio: Minio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lake.storage_s3.HEARTBEAT_SECONDS", 0.05)
+    with faulty(minio) as (proxy, front):
+        settings = front.settings()
+        with open_store(settings).lease("build") as lease:
+            proxy.begin(Fault(kind, concerns=LOCK))
+            time.sleep(1)
+            proxy.end()
+            before = beats_of(minio, settings)
+            wait_until(lambda: beats_of(minio, settings) != before, "a heartbeat after it")
+            lease.check()
+
+
+def test_lease__holder_that_is_not_heard_gives_it_up(
+    minio: Minio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lake.storage_s3.HEARTBEAT_SECONDS", 0.05)
+    monkeypatch.setattr("lake.storage_s3.LONGEST_SILENCE_SECONDS", 1)
+    with faulty(minio) as (proxy, front), open_store(front.settings()).lease("build") as lease:
+        proxy.begin(Fault("error", concerns=LOCK))
+
+        def is_lost() -> bool:
+            try:
+                lease.check()
+            except LeaseHeld as error:
+                return "no heartbeat reached the store" in str(error)
+            return False
+
+        wait_until(is_lost, "the holder knows that others may have it")
+        proxy.end()
+
+
+def beats_of(minio: Minio, settings: Settings) -> bytes:
+    """What the holder of the lock has written last, asked of the store itself."""
+    return open_store(minio.settings(settings.root.rpartition("/")[2])).get("_locks/build")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """An empty file system of 4 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)]
+    try:
+        done = subprocess.run(mount, capture_output=True, text=True)
+    except OSError as error:
+        pytest.skip(f"no small file system can be mounted here: {error}")
+    if done.returncode:
+        pytest.skip(f"no small file system can be mounted here: {done.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def fill(disk: Path, leave: int) -> Path:
+    """A file that takes all of the disk but `leave` bytes."""
+    ballast = disk / ".ballast"
+    room = os.statvfs(disk)
+    ballast.write_bytes(bytes(max(0, room.f_bavail * room.f_frsize - leave)))
+    return ballast
+
+
+def test_archive__disk_is_full(
+    small_disk: Path, kafka: Kafka, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "streaming")
+    store = LocalStore(small_disk / "lake")
+    world = World(kafka, kafka.create_topic(), store)
+    archiver = world.archiver(flush_records=500, flush_seconds=0.2)
+    with in_background(archiver) as failures:
+        world.send(range(100))
+        wait_until(lambda: world.zone.lines() == world.sent, "the first records")
+        # Full at once, and with room for some of what a flush writes: objects, rows, the commit.
+        sent = 100
+        for leave in (0, 8_192, 24_576, 40_960, 81_920):
+            ballast = fill(small_disk, leave)
+            while archiver.health.is_ready:
+                world.send(range(sent, sent + 500))
+                sent += 500
+                time.sleep(0.2)
+            time.sleep(1)
+            assert archiver.health.is_alive
+            check_whole(store)
+            ballast.unlink()
+            wait_until(lambda: world.zone.lines() == world.sent, "everything")
+        wait_until(lambda: archiver.health.is_ready, "ready")
+    assert failures == []
+    world.check_exactly_once()
+    check_whole(store)
+    assert not list(small_disk.rglob(".put-*"))
+    assert "No space left on device" in caplog.text
+    assert "is available again" in caplog.text
