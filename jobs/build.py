@@ -29,7 +29,8 @@ def print_progress(text: str) -> None:
     click.echo(f"{datetime.now().astimezone():%H:%M:%S}  {text}", err=True)
 
 
-def print_reports(reports: Sequence[BuildReport]) -> None:
+def print_reports(reports: Sequence[BuildReport], held: int = 0) -> None:
+    """Say what was built. `held`: raw objects that wait for a retry by hand."""
     for report in reports:
         if report.fault:
             click.echo(f"build {report.build_id}: held. {report.fault}")
@@ -41,7 +42,9 @@ def print_reports(reports: Sequence[BuildReport]) -> None:
             f"{report.new_event_count:,} new events, {report.quarantined_count:,} quarantined; "
             f"{len(touched)} dates changed ({days}); {sum(report.seconds.values()):.1f} s"
         )
-    if not reports:
+    if held:
+        click.echo(f"{held:,} raw objects are held and not in the tables: lmslake held list")
+    elif not reports:
         click.echo("Nothing to build: every raw object is in the tables already.")
 
 
@@ -73,7 +76,17 @@ def command(day: datetime | None, first: datetime | None, last: datetime | None)
         dates = [day.date()]
     elif first is not None or last is not None:
         dates = days_between(first, last)
-    print_reports(build_dates(dates, print_progress))
+    print_reports(build_dates(dates, print_progress), held_objects())
+
+
+def held_objects() -> int:
+    """Raw objects that a gate stopped under the continuous query, and that wait for a retry."""
+    from lake.pipelines.journal import Journal
+    from lake.settings import Settings
+    from lake.storage import open_store
+
+    held = Journal(open_store(Settings.from_env())).held()
+    return len(frozenset().union(*(build.paths for build in held)))
 
 
 def build_dates(dates: Sequence[date] | None, progress: Progress) -> list[BuildReport]:
