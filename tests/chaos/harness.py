@@ -33,9 +33,9 @@ KEY = "a key of the chaos tests, no secret"
 TICK_SECONDS = 0.25
 # Restarted by a supervisor, as an orchestrator does it.
 RESTART_SECONDS = (0.5, 3.0)
-PATIENCE_SECONDS = 300.0
-START_SECONDS = 300.0
-STOP_SECONDS = 300.0
+PATIENCE_SECONDS = 600.0
+START_SECONDS = 600.0
+STOP_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from streaming.demo_processes import AcknowledgedFile, Child, Metrics, scraped
 from tests.services import Kafka, free_port
 from tests.streaming.world import wait_until
 
-SECONDS = 600
+SECONDS = 1_200
 
 
 def demo(
