@@ -27,6 +27,7 @@ from lake.pipelines.build import BuildReport, Progress, build_objects, silent
 from lake.pipelines.received import RawObject, RawObjectFault
 from lake.storage import LeaseHeld
 from schemas.tables.bronze import RAW_OBJECTS
+from streaming.outages import STORE_ERRORS
 from streaming.query_metrics import ProgressListener, QueryHealth, StreamMetrics
 
 if TYPE_CHECKING:
@@ -116,17 +117,18 @@ class LakeStream:
         self._lake.spark.streams.addListener(listener)
         try:
             retrying(self._run_query)
-        except _OutsideError as error:
-            if not self._stopping.is_set():
-                raise LakeError(
-                    f"The query cannot go on: {_first_line(error.__cause__)}"
-                ) from error
-        except Exception as error:
-            # What a stop met while the store was away is tried again at the next start.
+        except _StoppedError:
+            pass
+        except LakeError as error:
+            # What a stop met while a lock was held is tried again at the next start.
             if not (self._stopping.is_set() and self._is_passing(error)):
                 raise
+        except (_OutsideError, PySparkException, Py4JError, *STORE_ERRORS) as error:
+            if not self._stopping.is_set():
+                raise LakeError(f"The query cannot go on: {_first_line(error)}") from error
         finally:
-            self._lake.spark.streams.removeListener(listener)
+            if self._is_spark_up():
+                self._lake.spark.streams.removeListener(listener)
 
     def _is_passing(self, error: BaseException) -> bool:
         """Whether another attempt may help: not for what a user must mend, nor without Spark."""
@@ -149,8 +151,11 @@ class LakeStream:
         if self._outside_faults >= FAULTS_BEFORE_NEW_CHECKPOINT:
             # It only says where to go on; the journal knows what is in the tables.
             log.warning("the checkpoint is given up: the ledger is read from its start once")
-            drop_checkpoint(self._lake)
             self._outside_faults = 0
+            try:
+                drop_checkpoint(self._lake)
+            except (PySparkException, Py4JError) as fault:
+                log.warning("the checkpoint could not be removed: %s", _first_line(fault))
 
     def _run_query(self) -> None:
         self._failure = None
