@@ -398,7 +398,8 @@ def test_produce__goes_on_after_the_broker_was_killed(tmp_path: Path) -> None:
         process.send_signal(signal.SIGTERM)
         assert process.wait(PATIENCE_SECONDS) == 0, output()
         check_acknowledged(kafka, topic, file)
-    assert output().count("is not available") == 1
+    # Told once, not each second; where all is slow there may be a second outage.
+    assert output().count("is not available") - output().count("is available again") in (0, 1)
 
 
 @pytest.mark.services
@@ -418,11 +419,19 @@ def test_produce__a_signal_ends_it_while_kafka_is_away(tmp_path: Path) -> None:
             if str(tmp_path / "server.properties") in child.cmdline()
         )
         broker.kill()
-        wait_until(lambda: "is not available" in output(), "it notices")
+        broker.wait()
+
+        # A slow broker may have been away, and available again, before.
+        def away() -> bool:
+            said = output()
+            return said.rfind("is not available") > said.rfind("is available again")
+
+        wait_until(away, "it notices")
+        before = len(output())
         process.send_signal(signal.SIGTERM)
         assert process.wait(PATIENCE_SECONDS) == 1
     assert "were not acknowledged: KafkaTimeoutError: no answer within 30 s" in output()
-    assert "is available again" not in output()
+    assert "is available again" not in output()[before:]
     assert "Traceback" not in output()
 
 
