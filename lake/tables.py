@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import deltalake as delta_rs
 from delta.tables import DeltaTable
-from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from lake.delta_reading import dates_predicate
+from lake.delta_reading import dates_predicate, delta_rows
+from lake.delta_writing import merge_rows, write_rows
 from schemas.derivations import arrow_schema, struct_type
 from schemas.table import Table
 from schemas.tables import TABLES
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
 # Rows of this one change one by one; the others are replaced by whole days, and stay readable for
 # readers that know no deletion vectors.
 MERGED = ("silver.events",)
+# A commit of Spark's costs a second however little it adds, one of delta-rs a hundredth of it: so
+# many rows are collected and written without Spark. Each is about 1 kB at most.
+COLLECTED_ROWS = 100_000
+# The same of reading: Spark asks its own jobs for a table's files.
+FEW_ROWS = 20_000
 # Another process may commit (compact, say) between a commit and the look at it.
 RECENT_COMMITS = 20
 # Statistics of these columns let readers skip files; those of long strings cost and skip nothing.
@@ -29,6 +35,17 @@ STATISTICS = {
     "silver.events": "ts,session_start",
     "silver.sessions": "session_start,session_end",
 }
+
+
+def _properties(name: str) -> dict[str, str]:
+    """Properties that a table is created with."""
+    # Both engines keep it; their defaults differ.
+    properties = {"delta.checkpointInterval": "10"}
+    if name in MERGED:
+        properties["delta.enableDeletionVectors"] = "true"
+    if name in STATISTICS:
+        properties["delta.dataSkippingStatsColumns"] = STATISTICS[name]
+    return properties
 
 
 class LakeTables:
@@ -41,15 +58,43 @@ class LakeTables:
     def path(self, name: str) -> str:
         return self._store.uri(TABLES[name].path)
 
+    def _address(self, name: str) -> tuple[str, dict[str, str] | None]:
+        return self._store.delta_uri(TABLES[name].path), self._store.storage_options
+
     def exists(self, name: str) -> bool:
-        uri, options = self._store.delta_uri(TABLES[name].path), self._store.storage_options
-        return delta_rs.DeltaTable.is_deltatable(uri, options)
+        return delta_rs.DeltaTable.is_deltatable(*self._address(name))
 
     def read(self, name: str) -> DataFrame:
         """The table's rows; a table that was never written has none."""
         if not self.exists(name):
-            return self.spark.createDataFrame([], struct_type(TABLES[name]))
+            return self._no_rows(TABLES[name])
         return self.spark.read.format("delta").load(self.path(name))
+
+    def read_days(self, name: str, dates: Iterable[date]) -> DataFrame:
+        """The table's rows of the given days."""
+        table = TABLES[name]
+        if table.partition_by is None:
+            raise ValueError(f"{name} has no days")
+        days = sorted(set(dates))
+        count = self.rows_at_most(name, days)
+        if not count:
+            return self._no_rows(table)
+        if count > FEW_ROWS:
+            return self.read(name).where(F.col(table.partition_by).isin(days))
+        where = dates_predicate(table.partition_by, days)
+        rows = delta_rows(self._opened(name), arrow_schema(table), where)
+        # A frame cannot be made of Arrow data without any batch.
+        return self.spark.createDataFrame(rows) if rows.num_rows else self._no_rows(table)
+
+    def _no_rows(self, table: Table) -> DataFrame:
+        return self.spark.createDataFrame([], struct_type(table))
+
+    def has_declared_columns(self, name: str) -> bool:
+        """Whether the table exists and no column was declared since it was last written."""
+        if not self.exists(name):
+            return False
+        known = {field.name for field in self._opened(name).schema().fields}
+        return known.issuperset(TABLES[name].column_names)
 
     def days(self, name: str) -> list[date]:
         """Days that have rows, ascending, from the table's log alone."""
@@ -62,7 +107,7 @@ class LakeTables:
         return sorted(date.fromisoformat(value) for value in values)
 
     def _opened(self, name: str) -> delta_rs.DeltaTable:
-        uri, options = self._store.delta_uri(TABLES[name].path), self._store.storage_options
+        uri, options = self._address(name)
         return delta_rs.DeltaTable(uri, storage_options=options)
 
     def ensure(self, name: str) -> None:
@@ -75,6 +120,7 @@ class LakeTables:
             partition_by=table.partition_by,
             name=table.name,
             description=table.doc,
+            configuration=_properties(name),
             storage_options=self._store.storage_options,
         )
 
@@ -87,42 +133,67 @@ class LakeTables:
             )
         )
 
-    def _writer(self, name: str, rows: DataFrame, mode: str, build_id: str) -> DataFrameWriter:
-        """A writer whose first write creates the table with its declared properties.
-
-        Creating it apart would cost a commit more, and every commit costs a new snapshot.
-        """
+    def rows_at_most(self, name: str, dates: Iterable[date]) -> int:
+        """A number of rows that the days do not exceed, from the table's log alone."""
         table = TABLES[name]
-        writer = self.declared(table, rows).write.format("delta").mode(mode)
-        if table.partition_by:
-            writer = writer.partitionBy(table.partition_by)
         if not self.exists(name):
-            properties = {"delta.enableDeletionVectors": str(name in MERGED).lower()}
-            if name in STATISTICS:
-                properties["delta.dataSkippingStatsColumns"] = STATISTICS[name]
-            writer = writer.options(**properties)
-        # A column that was declared since the table was written is added by the next write.
-        return writer.option("mergeSchema", "true").option("userMetadata", build_id)
+            return 0
+        wanted = {day.isoformat() for day in dates}
+        files = self._opened(name).get_add_actions(flatten=True)
+        days = files[f"partition.{table.partition_by}"].to_pylist()
+        counts = files["num_records"].to_pylist()
+        return sum(count for day, count in zip(days, counts, strict=True) if str(day) in wanted)
 
-    def append(self, name: str, rows: DataFrame, build_id: str) -> int:
-        """Append rows in one commit; returns how many."""
-        self._writer(name, rows, "append", build_id).save(self.path(name))
-        return self._rows_written(name, build_id)
+    def append(self, name: str, rows: DataFrame, build_id: str, at_most: int) -> int:
+        """Append rows, `at_most` so many, in one commit; returns how many."""
+        return self._write(name, rows, build_id, at_most)
 
     def replace_dates(
-        self, name: str, rows: DataFrame, dates: Iterable[date], build_id: str
+        self, name: str, rows: DataFrame, dates: Iterable[date], build_id: str, at_most: int
     ) -> int:
         """Replace whole days of the table in one commit; rows of other days are refused.
 
-        Returns how many rows were written.
+        Returns how many rows were written, which is `at_most` so many.
         """
         table = TABLES[name]
         if table.partition_by is None:
             raise ValueError(f"{name} has no days to replace")
         predicate = dates_predicate(table.partition_by, dates)
-        writer = self._writer(name, rows, "overwrite", build_id)
-        writer.option("replaceWhere", predicate).save(self.path(name))
-        return self._rows_written(name, build_id)
+        return self._write(name, rows, build_id, at_most, predicate)
+
+    def _write(
+        self, name: str, rows: DataFrame, build_id: str, at_most: int, replaced: str | None = None
+    ) -> int:
+        """Commit rows to the table, in place of those that the condition `replaced` selects."""
+        declared = self.declared(TABLES[name], rows)
+        # Only Spark makes tables that may have deletion vectors; delta-rs would ask for more
+        # features than readers have.
+        if at_most > COLLECTED_ROWS or (name in MERGED and not self.exists(name)):
+            self._write_with_spark(name, declared, build_id, replaced)
+            return self._rows_written(name, build_id)
+        collected = declared.toArrow().cast(arrow_schema(TABLES[name]))
+        self.ensure(name)
+        write_rows(self._opened(name), collected, build_id, replaced)
+        return int(collected.num_rows)
+
+    def _write_with_spark(
+        self, name: str, rows: DataFrame, build_id: str, replaced: str | None
+    ) -> None:
+        """As _write. The first write creates the table with its declared properties.
+
+        Creating it apart would cost a commit more, and every commit costs a new snapshot.
+        """
+        table = TABLES[name]
+        writer = rows.write.format("delta").mode("append" if replaced is None else "overwrite")
+        if replaced is not None:
+            writer = writer.option("replaceWhere", replaced)
+        if table.partition_by:
+            writer = writer.partitionBy(table.partition_by)
+        if not self.exists(name):
+            writer = writer.options(**_properties(name))
+        # A column that was declared since the table was written is added by the next write.
+        writer = writer.option("mergeSchema", "true").option("userMetadata", build_id)
+        writer.save(self.path(name))
 
     def _rows_written(self, name: str, build_id: str) -> int:
         """Rows that the build's newest commit to the table wrote, as the commit itself says."""
@@ -138,29 +209,37 @@ class LakeTables:
         name: str,
         rows: DataFrame,
         dates: Iterable[date],
+        at_most: int,
         *,
         update: Mapping[str, str] | None = None,
         insert: bool = False,
         delete_when: str | None = None,
-        extra_condition: str = "",
+        extra_condition: str = "TRUE",
     ) -> None:
-        """MERGE `rows` by the table's keys within the given days.
+        """MERGE `rows`, `at_most` so many, by the table's keys within the given days.
 
         `update` maps columns of the table to expressions over `new`; `delete_when` is a condition
-        over `new` that removes the matched row instead; `insert` adds what is not there.
+        over `new` that removes the matched row instead; `insert` adds what is not there. All SQL
+        here is of the kind that Spark and DataFusion have in common.
         """
         table = TABLES[name]
+        days = list(dates)
+        keys = (f"(old.{key} IS NOT DISTINCT FROM new.{key})" for key in table.keys)
+        within = dates_predicate(f"old.{table.partition_by}", days)
+        condition = " AND ".join((within, *keys, extra_condition))
+        inserted = {column: f"new.{column}" for column in table.column_names if insert}
+        if max(at_most, self.rows_at_most(name, days)) <= COLLECTED_ROWS:
+            merge_rows(
+                self._opened(name), rows.toArrow(), condition,
+                update=update or {}, insert=inserted, delete_when=delete_when,
+            )  # fmt: skip
+            return
         target = DeltaTable.forPath(self.spark, self.path(name))
-        keys = " AND ".join(f"old.{key} <=> new.{key}" for key in table.keys)
-        days = dates_predicate(f"old.{table.partition_by}", dates)
-        condition = " AND ".join(filter(None, (days, keys, extra_condition)))
         merge = target.alias("old").merge(rows.alias("new"), condition)
         if delete_when is not None:
             merge = merge.whenMatchedDelete(condition=delete_when)
-        if update is not None:
+        if update:
             merge = merge.whenMatchedUpdate(set=dict(update))
-        if insert:
-            merge = merge.whenNotMatchedInsert(
-                values={column: f"new.{column}" for column in table.column_names}
-            )
+        if inserted:
+            merge = merge.whenNotMatchedInsert(values=dict(inserted))
         merge.execute()

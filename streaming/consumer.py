@@ -11,14 +11,15 @@ from typing import Any, NoReturn
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import (
     AuthorizationError,
+    InvalidReceiveError,
     KafkaError,
     OffsetOutOfRangeError,
     RetriableError,
-    SaslAuthenticationFailedError,
 )
 
 from lake.errors import LakeError
 from lake.settings import Settings
+from streaming.connections import SASL_ERRORS, UntrustedCertificateError, telling_client
 from streaming.header_names import accept_any_header_name
 
 RECORDS_PER_POLL = 2_000
@@ -114,7 +115,7 @@ def open_consumer(options: KafkaOptions) -> KafkaConsumer:
     a RetriableError where it cannot be reached."""
     accept_any_header_name()
     with refusals_explained(options):
-        return KafkaConsumer(**options.for_consumer())
+        return KafkaConsumer(**options.for_consumer(), kafka_client=telling_client)
 
 
 @contextmanager
@@ -145,20 +146,32 @@ def is_unavailable(error: BaseException) -> bool:
 def refused(error: KafkaError, servers: str) -> NoReturn:
     """An answer of Kafka that trying again does not change, as an error for the user."""
     advice = "`lmslake settings` shows what it was asked with."
-    if isinstance(error, SaslAuthenticationFailedError):
+    if isinstance(error, UntrustedCertificateError):
+        raise LakeError(
+            f"The certificate of Kafka at {servers} is not trusted: {error.args[0]}\n"
+            "  LMSLAKE_KAFKA_SSL_CA_FILE names the certificates to trust (unset: the system's); "
+            "the broker's must be valid for the host in LMSLAKE_KAFKA_BOOTSTRAP_SERVERS."
+        )
+    if isinstance(error, InvalidReceiveError):
+        raise LakeError(
+            f"What answers at {servers} is not what Kafka would answer: {error}\n"
+            "  Check LMSLAKE_KAFKA_SECURITY_PROTOCOL (does it answer in TLS?) and the ports in "
+            "LMSLAKE_KAFKA_BOOTSTRAP_SERVERS."
+        )
+    if isinstance(error, SASL_ERRORS):
         advice = "Check LMSLAKE_KAFKA_SASL_USERNAME, …_PASSWORD and …_MECHANISM."
     elif isinstance(error, AuthorizationError):
         advice = (
             "The user needs READ on the topics and on the group (LMSLAKE_KAFKA_GROUP_ID); to "
             "produce, WRITE on the topics."
         )
-    raise LakeError(f"Kafka at {servers} refused: {type(error).__name__}: {error}\n  {advice}")
+    raise LakeError(f"Kafka at {servers} refused: {error}\n  {advice}")
 
 
 def unreachable(error: BaseException, servers: str) -> LakeError:
     """That no broker answers, as an error for the user."""
     return LakeError(
-        f"Kafka at {servers} cannot be reached: {type(error).__name__}\n"
+        f"Kafka at {servers} cannot be reached: {error}\n"
         "  Is it running? Check LMSLAKE_KAFKA_BOOTSTRAP_SERVERS and …_SECURITY_PROTOCOL."
     )
 

@@ -19,6 +19,7 @@ from kafka.errors import (
 )
 
 from lake.errors import LakeError
+from streaming.connections import telling_client
 from streaming.consumer import KafkaOptions, refusals_explained, refused, unreachable
 from streaming.outages import Outage
 from streaming.traffic import Record
@@ -46,7 +47,9 @@ def ensure_topics(options: KafkaOptions, topics: Sequence[str], create: bool) ->
     """Topics that were missing and were made. Raises LakeError where they are not to be made."""
     try:
         with refusals_explained(options):
-            admin = KafkaAdminClient(**options.connection(), client_id=CLIENT_ID)
+            admin = KafkaAdminClient(
+                **options.connection(), client_id=CLIENT_ID, kafka_client=telling_client
+            )
         try:
             known = set(admin.list_topics())
             missing = [topic for topic in topics if topic not in known]
@@ -83,6 +86,7 @@ def open_producer(options: KafkaOptions, max_record_bytes: int) -> KafkaProducer
             return KafkaProducer(
                 **options.connection(),
                 client_id=CLIENT_ID,
+                kafka_client=telling_client,
                 # With these kafka-python is idempotent wherever the brokers are (0.11 and later).
                 acks="all",
                 compression_type="lz4",

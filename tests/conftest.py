@@ -26,8 +26,13 @@ os.environ["GX_ANALYTICS_ENABLED"] = "false"
 os.environ["POLARS_SKIP_CPU_CHECK"] = "1"
 
 
-# A busy machine is no defect: no limit on the time of one example.
-hypothesis.settings.register_profile("lmslake", deadline=None, print_blob=True)
+# A busy machine is no defect: no limit on the time of one example, nor on that of drawing them.
+hypothesis.settings.register_profile(
+    "lmslake",
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    print_blob=True,
+)
 hypothesis.settings.load_profile("lmslake")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
@@ -11,10 +12,20 @@ import pytest
 
 from infra.services import run
 from infra.services.install import missing_services
-from infra.services.run import Kafka, Minio, free_port
+from infra.services.run import Kafka, Minio, SecureKafka, free_port
 from lake.errors import LakeError
 
-__all__ = ["Kafka", "Minio", "free_port", "require_services", "running_kafka", "running_minio"]
+__all__ = [
+    "Kafka",
+    "Minio",
+    "SecureKafka",
+    "closed_port",
+    "free_port",
+    "require_services",
+    "running_kafka",
+    "running_minio",
+    "running_secure_kafka",
+]
 
 Service = TypeVar("Service")
 
@@ -41,6 +52,22 @@ def running_kafka(folder: Path, port: int | None = None) -> Iterator[Kafka]:
     """One broker in KRaft mode, its data below `folder`; goes on with what is there."""
     with ExitStack() as stack:
         yield _started(stack, run.running_kafka(folder, port))
+
+
+@contextmanager
+def running_secure_kafka(folder: Path) -> Iterator[SecureKafka]:
+    """One broker whose clients come by TLS and SASL, with a user of its own."""
+    with ExitStack() as stack:
+        yield _started(stack, run.running_secure_kafka(folder))
+
+
+@contextmanager
+def closed_port() -> Iterator[int]:
+    """A port of 127.0.0.1 that refuses; nobody else can listen on it meanwhile."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        port: int = bound.getsockname()[1]
+        yield port
 
 
 def _started(stack: ExitStack, service: AbstractContextManager[Service]) -> Service:

@@ -88,6 +88,41 @@ class Kafka:
         return topic
 
 
+@dataclass(frozen=True)
+class SecureKafka(Kafka):
+    """A broker that asks for TLS and SASL at `secure_servers`.
+
+    `bootstrap_servers` is its other listener, without either, where it talks to itself.
+    """
+
+    secure_servers: str
+    ca_file: Path
+    username: str
+    password: str = field(repr=False)
+
+    def environment(self, mechanism: str = "SCRAM-SHA-512") -> dict[str, str]:
+        """The secure listener as LMSLAKE_… variables, for a process of its own."""
+        return {
+            "LMSLAKE_KAFKA_BOOTSTRAP_SERVERS": self.secure_servers,
+            "LMSLAKE_KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+            "LMSLAKE_KAFKA_SASL_MECHANISM": mechanism,
+            "LMSLAKE_KAFKA_SASL_USERNAME": self.username,
+            "LMSLAKE_KAFKA_SASL_PASSWORD": self.password,
+            "LMSLAKE_KAFKA_SSL_CA_FILE": str(self.ca_file),
+        }
+
+    def add_user(self) -> None:
+        """Give the user its SCRAM credential: unlike PLAIN's it lives in the cluster."""
+        from kafka.admin import KafkaAdminClient, UserScramCredentialUpsertion
+
+        credential = UserScramCredentialUpsertion(self.username, "SCRAM-SHA-512", self.password)
+        admin = KafkaAdminClient(bootstrap_servers=self.bootstrap_servers)
+        try:
+            admin.alter_user_scram_credentials([credential])
+        finally:
+            admin.close()
+
+
 def free_port() -> int:
     """A port of 127.0.0.1 that nobody listens on at this moment."""
     with socket.socket() as probe:
@@ -134,10 +169,47 @@ def running_kafka(
     start.
     """
     port = port or free_port()
-    template = (KAFKA_LOCK.parent / "server.properties").read_text()
+    with _broker(folder, port, has_own_session=has_own_session):
+        yield Kafka(f"127.0.0.1:{port}")
+
+
+@contextmanager
+def running_secure_kafka(folder: Path) -> Iterator[SecureKafka]:
+    """The same with a second listener: TLS, SASL by PLAIN and SCRAM-SHA-512, one random password.
+
+    Raises LakeError where it does not start.
+    """
+    port, secure_port = free_port(), free_port()
+    username, password = "lmslake", secrets.token_hex(20)
+    ca_file = _make_certificate(folder)
+    secure_servers = f"127.0.0.1:{secure_port}"
+    secure = {
+        "secure_port": secure_port,
+        "keystore": folder / "keystore.p12",
+        "keystore_password": (folder / "keystore.password").read_text(),
+        "username": username,
+        "password": password,
+    }
+    with _broker(folder, port, secure):
+        kafka = SecureKafka(f"127.0.0.1:{port}", secure_servers, ca_file, username, password)
+        kafka.add_user()
+        yield kafka
+
+
+@contextmanager
+def _broker(
+    folder: Path,
+    port: int,
+    secure: Mapping[str, object] | None = None,
+    has_own_session: bool = False,
+) -> Iterator[None]:
+    """A broker that listens at `port`; with what secure.properties needs, at a second one too."""
+    templates = ["server.properties"] + ["secure.properties"] * (secure is not None)
+    template = "\n".join((KAFKA_LOCK.parent / name).read_text() for name in templates)
+    ports = {"port": port, "controller_port": free_port()}
     properties = folder / "server.properties"
-    properties.write_text(
-        template.format(port=port, controller_port=free_port(), data=folder / "data")
+    _write_secret(
+        properties, template.format_map({**ports, "data": folder / "data", **(secure or {})})
     )
     command = [str(java()), "-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC",
                f"-Dlog4j2.configurationFile={KAFKA_LOCK.parent / 'log4j2.properties'}",
@@ -148,7 +220,28 @@ def running_kafka(
     log = folder / "kafka.log"
     with _process([*command, "kafka.Kafka", str(properties)], log, None, has_own_session) as broker:
         _wait(broker, log, lambda: _serves(f"127.0.0.1:{port}"))
-        yield Kafka(f"127.0.0.1:{port}")
+        yield
+
+
+def _make_certificate(folder: Path) -> Path:
+    """A key of 127.0.0.1 in folder/keystore.p12, and the PEM file of its own signature."""
+    password, keystore = folder / "keystore.password", folder / "keystore.p12"
+    _write_secret(password, secrets.token_hex(20))
+    keytool = [str(java().with_name("keytool")), "-keystore", str(keystore), "-alias", "broker",
+               "-storepass:file", str(password)]  # fmt: skip
+    make = ["-genkeypair", "-keyalg", "RSA", "-dname", "CN=lmslake test broker",
+            "-ext", "san=ip:127.0.0.1,dns:localhost"]  # fmt: skip
+    subprocess.run([*keytool, *make], check=True, capture_output=True)
+    keystore.chmod(0o600)
+    ca_file = folder / "ca.pem"
+    shown = subprocess.run([*keytool, "-exportcert", "-rfc"], check=True, capture_output=True)
+    ca_file.write_bytes(shown.stdout)
+    return ca_file
+
+
+def _write_secret(path: Path, text: str) -> None:
+    path.touch(0o600)
+    path.write_text(text)
 
 
 def _make_bucket(minio: Minio) -> None:

@@ -26,7 +26,7 @@ from lake.storage import open_store
 from lake.tables import LakeTables
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
     from lake.storage import ObjectStore
 
@@ -256,7 +256,10 @@ def _run_pass(
             change = silver.silver_change(lake, gate, objects, dates, caches, reset=reset)
         clock.lap("events")
         report.touched = publish.touched_by(change, dates) | also
-        _publish(lake, gate, change, objects, report, clock, reset, progress)
+        # What a crash left may be wrong for anybody, on the days that it touched.
+        is_whole = reset or also or not change.has_history
+        students = None if is_whole else publish.touched_students(change)
+        _publish(lake, gate, change, objects, report, clock, reset, progress, students)
     clock.lap("results")
 
 
@@ -269,6 +272,7 @@ def _publish(
     clock: _Clock,
     reset: bool,
     progress: Progress,
+    students: DataFrame | None,
 ) -> None:
     dates = report.dates
     gate.check_summary(
@@ -291,7 +295,7 @@ def _publish(
     progress(f"silver.events: {report.new_event_count:,} new events")
     has_all_rows = not change.has_history and touched.dates <= set(dates)
     events = change.events if has_all_rows else None
-    gold.publish_derived(lake, gate, touched, events)
+    gold.publish_derived(lake, gate, touched, events, students)
     clock.lap("sessions, gold, features")
     lake.journal.record(report.build_id, "finished", touched, paths)
 

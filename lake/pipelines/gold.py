@@ -29,15 +29,26 @@ if TYPE_CHECKING:
     from lake.pipelines.journal import Touched
 
 
-def publish_days(lake: Lake, gate: Gate, name: str, rows: DataFrame, dates: Iterable[date]) -> None:
-    """Put rows in place of the table's given days, behind the gate."""
+# Days with no more events than this are computed whole: cheaper than to look for those whom a
+# change touches.
+WHOLE_DAY_ROWS = 20_000
+BY_STUDENT = (
+    "silver.sessions", "gold.student_daily_activity", "gold.student_chapter_progress",
+    "gold.student_question_attempts", "features.student_features",
+)  # fmt: skip
+
+
+def publish_days(
+    lake: Lake, gate: Gate, name: str, rows: DataFrame, dates: Iterable[date], at_most: int
+) -> None:
+    """Put rows, `at_most` so many, in place of the table's given days, behind the gate."""
     days = sorted(dates)
     lake.check_lease()
     gate.publish(
         TABLES[name],
         rows,
         days,
-        lambda checked: lake.tables.replace_dates(name, checked, days, gate.build_id),
+        lambda checked: lake.tables.replace_dates(name, checked, days, gate.build_id, at_most),
     )
 
 
@@ -49,26 +60,70 @@ SOURCE_COLUMNS = (
 )  # fmt: skip
 
 
-def publish_sessions(lake: Lake, gate: Gate, events: DataFrame, dates: frozenset[date]) -> None:
+def with_untouched(
+    lake: Lake, name: str, rows: DataFrame, dates: Iterable[date], students: DataFrame | None
+) -> DataFrame:
+    """Rows of the touched students, and those of all others as the table has them.
+
+    `students` None: the rows are those of all students already.
+    """
+    if students is None:
+        return rows
+    table = TABLES[name]
+    others = lake.tables.read_days(name, dates).join(
+        F.broadcast(students), "student_hash", "left_anti"
+    )
+    return lake.tables.declared(table, rows).unionByName(lake.tables.declared(table, others))
+
+
+def publish_sessions(
+    lake: Lake,
+    gate: Gate,
+    events: DataFrame,
+    dates: frozenset[date],
+    students: DataFrame | None,
+) -> None:
     """silver.sessions of the days, from complete sessions that start on them."""
-    publish_days(lake, gate, "silver.sessions", sessions_of(events), dates)
+    # Each has its first event on its day.
+    at_most = lake.tables.rows_at_most("silver.events", dates)
+    name = "silver.sessions"
+    rows = with_untouched(lake, name, sessions_of(events), dates, students)
+    publish_days(lake, gate, name, rows, dates, at_most)
 
 
-def publish_gold(lake: Lake, gate: Gate, events: DataFrame, dates: frozenset[date]) -> None:
-    """Gold tables of the days, from all their events."""
+def publish_gold(
+    lake: Lake,
+    gate: Gate,
+    events: DataFrame,
+    dates: frozenset[date],
+    students: DataFrame | None,
+) -> None:
+    """Gold tables of the days, from all their events, or all those of the touched students."""
+
+    def complete(name: str, rows: DataFrame) -> DataFrame:
+        return with_untouched(lake, name, rows, dates, students)
+
+    at_most = lake.tables.rows_at_most("silver.events", dates)
     with ExitStack() as caches:
         videos = cached(video_views(events), caches)
-        progress = cached(chapter_progress(events, videos), caches)
-        attempts = cached(question_attempts(events), caches)
+        progress = cached(
+            complete("gold.student_chapter_progress", chapter_progress(events, videos)), caches
+        )
+        attempts = cached(
+            complete("gold.student_question_attempts", question_attempts(events)), caches
+        )
+        activity = daily_activity(events, videos)
         rows = {
-            "gold.student_daily_activity": daily_activity(events, videos),
-            "gold.student_chapter_progress": progress,
+            "gold.student_daily_activity": complete("gold.student_daily_activity", activity),
+            # Before the tables that `progress` and `attempts` are partly read from: a write to one
+            # makes Spark compute the cached frame anew.
             "gold.chapter_engagement": chapter_engagement(progress),
-            "gold.student_question_attempts": attempts,
+            "gold.student_chapter_progress": progress,
             "gold.question_attempts_summary": question_summary(attempts),
+            "gold.student_question_attempts": attempts,
         }
         for name, table_rows in rows.items():
-            publish_days(lake, gate, name, table_rows, dates)
+            publish_days(lake, gate, name, table_rows, dates, at_most)
 
 
 def stored_events(lake: Lake, touched: Touched) -> DataFrame:
@@ -76,14 +131,18 @@ def stored_events(lake: Lake, touched: Touched) -> DataFrame:
 
     Two scans, each with a condition that the table's file statistics can answer.
     """
-    stored = lake.tables.read("silver.events")
-    on_dates = F.col("date").isin(sorted(touched.dates))
+    on_dates = lake.tables.read_days("silver.events", touched.dates)
     if not touched.session_dates:
-        return stored.where(on_dates).select(*SOURCE_COLUMNS)
-    of_sessions = stored.where(
-        (F.col("date") >= F.lit(min(touched.session_dates))) & starts_on(touched.session_dates)
+        return on_dates.select(*SOURCE_COLUMNS)
+    others = [
+        day
+        for day in lake.tables.days("silver.events")
+        if day >= min(touched.session_dates) and day not in touched.dates
+    ]
+    of_sessions = lake.tables.read_days("silver.events", others).where(
+        starts_on(touched.session_dates)
     )
-    return stored.where(on_dates).unionByName(of_sessions.where(~on_dates)).select(*SOURCE_COLUMNS)
+    return on_dates.unionByName(of_sessions).select(*SOURCE_COLUMNS)
 
 
 def starts_on(dates: Iterable[date]) -> Column:
@@ -120,7 +179,7 @@ def feature_dates(touched: Iterable[date], newest: date, newest_before: date | N
     return days
 
 
-def publish_features(lake: Lake, gate: Gate, touched: Touched) -> None:
+def publish_features(lake: Lake, gate: Gate, touched: Touched, students: DataFrame | None) -> None:
     """features.student_features of every day that the touched days reach."""
     active_days = lake.tables.days("gold.student_daily_activity")
     if not active_days:
@@ -130,26 +189,61 @@ def publish_features(lake: Lake, gate: Gate, touched: Touched) -> None:
     days = feature_dates(touched.dates, newest, known_days[-1] if known_days else None)
     if not days:
         return
-    window = lake.tables.read("gold.student_daily_activity").where(
-        F.col("date").between(min(days) - timedelta(days=HORIZON_DAYS), max(days))
-    )
-    rows = student_features(window, sorted(days), newest)
-    publish_days(lake, gate, "features.student_features", rows, days)
+    first = min(days) - timedelta(days=HORIZON_DAYS)
+    activity = "gold.student_daily_activity"
+    window = [day for day in active_days if first <= day <= max(days)]
+    active = lake.tables.read_days(activity, window)
+    if known_days[-1:] != [newest]:
+        # A day that is new to the table has rows of everybody who was active before.
+        students = None
+    if students is not None:
+        active = of_students(active, students)
+    name = "features.student_features"
+    rows = student_features(active, sorted(days), newest)
+    rows = with_untouched(lake, name, rows, days, students)
+    at_most = lake.tables.rows_at_most(activity, window) * len(days)
+    publish_days(lake, gate, name, rows, days, at_most)
 
 
-def publish_derived(lake: Lake, gate: Gate, touched: Touched, events: DataFrame | None) -> None:
+def of_students(rows: DataFrame, students: DataFrame) -> DataFrame:
+    return rows.join(F.broadcast(students), "student_hash", "left_semi")
+
+
+def publish_derived(
+    lake: Lake,
+    gate: Gate,
+    touched: Touched,
+    events: DataFrame | None,
+    students: DataFrame | None = None,
+) -> None:
     """Publish everything that follows from silver.events for the touched days.
 
     `events` are all events of the days where the caller has them at hand, and None to read them.
+    `students` (student_hash) are those whose events or sessions changed, where the tables are
+    right for all others; None to derive everybody's rows.
     """
     with ExitStack() as caches:
         of_sessions = of_days = events
         if of_sessions is None or of_days is None:
-            stored = cached(stored_events(lake, touched), caches)
+            if not is_worth_by_student(lake, touched):
+                students = None
+            stored = stored_events(lake, touched)
+            if students is not None:
+                students = cached(students.select("student_hash").distinct(), caches)
+                stored = of_students(stored, students)
+            stored = cached(stored, caches)
             of_sessions = stored.where(starts_on(touched.session_dates))
             of_days = stored.where(F.col("date").isin(sorted(touched.dates)))
         if touched.session_dates:
-            publish_sessions(lake, gate, of_sessions, touched.session_dates)
+            publish_sessions(lake, gate, of_sessions, touched.session_dates, students)
         if touched.dates:
-            publish_gold(lake, gate, of_days, touched.dates)
-            publish_features(lake, gate, touched)
+            publish_gold(lake, gate, of_days, touched.dates, students)
+            publish_features(lake, gate, touched, students)
+
+
+def is_worth_by_student(lake: Lake, touched: Touched) -> bool:
+    """Whether the touched days hold so much that deriving the touched students alone is cheaper."""
+    days = touched.dates | touched.session_dates
+    return lake.tables.rows_at_most("silver.events", days) > WHOLE_DAY_ROWS and all(
+        lake.tables.has_declared_columns(name) for name in BY_STUDENT
+    )

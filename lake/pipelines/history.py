@@ -55,7 +55,7 @@ def touched_history(
     rows are cut off from silver.events: they stay what they were before anything is published.
     """
     gap_us = micros(lake.settings.session_gap)
-    near = lake.tables.read("silver.events").where(F.col("date").isin(sorted(_days_around(dates))))
+    near = lake.tables.read_days("silver.events", _days_around(dates))
     on_dates = F.col("date").isin(list(dates))
     keys = near.select(
         "student_hash", F.unix_micros("ts").alias("ts_us"), "session_id", "session_start",
@@ -93,12 +93,12 @@ def touched_history(
     with ExitStack() as caches:
         touched = cached(touched.distinct(), caches)
         span = time_span(*touched.agg(*span_of("session_start")).collect()[0])
-        history = lake.tables.read("silver.events")
         if span is None:
-            return history.limit(0).localCheckpoint()
+            return near.limit(0).localCheckpoint()
+        since = [day for day in lake.tables.days("silver.events") if day >= span[0].date()]
+        history = lake.tables.read_days("silver.events", since)
         in_sessions = F.col("session_start").between(*span)
-        since = F.col("date") >= F.lit(span[0].date())
-        rows = history.where(in_sessions & since).join(
+        rows = history.where(in_sessions).join(
             touched.select("session_id"), "session_id", "left_semi"
         )
         return (rows.where(~on_dates) if reset else rows).localCheckpoint()

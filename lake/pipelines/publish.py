@@ -43,6 +43,14 @@ def touched_by(change: SilverChange, dates: Sequence[date]) -> Touched:
     return touched
 
 
+def touched_students(change: SilverChange) -> DataFrame:
+    """student_hash of those who have a row that is new, moved or gone, with repetitions."""
+    changed = change.events.where(F.col("is_new") | is_moved()).select("student_hash")
+    if change.losers is not None:
+        changed = changed.union(change.losers.select("student_hash"))
+    return changed
+
+
 def _days_of(rows: DataFrame, *starts: str) -> Touched:
     """Days of the rows, and days of the session starts that the columns `starts` hold."""
     sets = [F.collect_set(F.to_date(name)) for name in ("date", *starts)]
@@ -79,7 +87,7 @@ def publish_quarantine(lake: Lake, change: SilverChange, objects: Sequence[RawOb
         with ExitStack() as caches:
             rows = cached(rows, caches)
             days, row_count = rows.agg(F.collect_set("date"), F.count(F.lit(1))).collect()[0]
-            lake.tables.merge("silver.quarantine", rows, days, insert=True)
+            lake.tables.merge("silver.quarantine", rows, days, row_count, insert=True)
         count += row_count
     return count
 
@@ -103,9 +111,10 @@ def publish_events(
         _move_old_rows(lake, change)
     lake.check_lease()
     new = with_lineage(lake, change.events.where("is_new"), objects)
+    at_most = change.received_count
     if reset:
-        return lake.tables.replace_dates("silver.events", new, dates, build_id)
-    return lake.tables.append("silver.events", new, build_id)
+        return lake.tables.replace_dates("silver.events", new, dates, build_id, at_most)
+    return lake.tables.append("silver.events", new, build_id, at_most)
 
 
 def _move_old_rows(lake: Lake, change: SilverChange) -> None:
@@ -116,7 +125,8 @@ def _move_old_rows(lake: Lake, change: SilverChange) -> None:
     moved = moved.select(*EVENTS.keys, "ts", "is_gone", "_body_hash", *PLACEMENT)
     with ExitStack() as caches:
         moved = cached(moved, caches)
-        days, *bounds = moved.agg(F.collect_set("date"), *span_of("ts")).collect()[0]
+        counted = (F.collect_set("date"), F.count(F.lit(1)), *span_of("ts"))
+        days, row_count, *bounds = moved.agg(*counted).collect()[0]
         if (times := time_span(*bounds)) is None:
             return
         span = f"old.ts BETWEEN TIMESTAMP'{times[0]}' AND TIMESTAMP'{times[1]}'"
@@ -124,6 +134,7 @@ def _move_old_rows(lake: Lake, change: SilverChange) -> None:
             "silver.events",
             moved,
             days,
+            row_count,
             delete_when="new.is_gone",
             update={name: f"new.{name}" for name in PLACEMENT},
             extra_condition=f"old._body_hash = new._body_hash AND {span}",

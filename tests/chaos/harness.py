@@ -198,7 +198,8 @@ class Platform:
         strikes = plan.strikes()
         began = time.monotonic()
         self.tell(f"strikes begin: {len(strikes)}")
-        while (now := time.monotonic() - began) < plan.seconds or self._is_recovering:
+        # Where all is slow some strikes come after the time.
+        while (now := time.monotonic() - began) < plan.seconds or strikes or self._is_recovering:
             assert now < plan.seconds + PATIENCE_SECONDS, self._unrecovered()
             assert self.producer.is_running, self.producer.output[-4_000:]
             if strikes and now >= strikes[0].at and self._strike(strikes[0], chance):
@@ -208,7 +209,7 @@ class Platform:
             time.sleep(TICK_SECONDS)
         self._rest()
 
-    def lmslake(self, *arguments: str, seconds: float = 600.0) -> tuple[int, str]:
+    def lmslake(self, *arguments: str, seconds: float = 1_800.0) -> tuple[int, str]:
         """A command to its end: exit code, and all that it printed."""
         done = subprocess.run(
             [str(Path(sys.executable).with_name("lmslake")), *arguments],
@@ -337,6 +338,9 @@ class Platform:
 
     def _rest(self) -> None:
         """No more events; all that came is taken, and everything but broker and store ends."""
+        # It may still be waiting for its next attempt to reach the broker.
+        sent = self.acknowledged.stat().st_size
+        self._wait(lambda: self.acknowledged.stat().st_size > sent, "the producer goes on")
         self._ends_well(self.producer)
         self.tell("the producer has ended")
         for name in ARCHIVERS:
@@ -386,7 +390,7 @@ def platform(folder: Path, plan: Plan, say: Callable[[str], None] = print) -> It
         if plan.has_stream:
             commands["stream"] = ["stream", "--interval", "5"]
         for name, arguments in commands.items():
-            pages[name] = Pages(free_port(), seconds=1.0)
+            pages[name] = Pages(free_port(), seconds=10.0)
             ports = {
                 "LMSLAKE_METRICS_PORT": str(pages[name].port),
                 "LMSLAKE_STREAM_METRICS_PORT": str(pages[name].port),

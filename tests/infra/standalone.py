@@ -15,7 +15,7 @@ import pyspark
 from tests.services import free_port
 
 SPARK_HOME = Path(pyspark.__file__).parent
-START_SECONDS = 60.0
+START_SECONDS = 300.0
 
 
 @contextmanager
@@ -34,7 +34,7 @@ def standalone_cluster(folder: Path) -> Iterator[str]:
 
 
 def spark_submit(
-    arguments: Sequence[str], environment: dict[str, str] | None = None, timeout: float = 300
+    arguments: Sequence[str], environment: dict[str, str] | None = None, timeout: float = 1_200
 ) -> subprocess.CompletedProcess[str]:
     """Run spark-submit in a process of its own, as in a shell with the venv activated."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

@@ -39,7 +39,7 @@ def test_two_drivers__lose_no_commit(minio: Minio, spark: SparkSession) -> None:
         for writer in writers:
             assert writer.stdout is not None
             assert writer.stdout.readline() == "ready\n"
-        outputs = [writer.communicate(timeout=180)[0] for writer in _started(writers)]
+        outputs = [writer.communicate(timeout=900)[0] for writer in _started(writers)]
     finally:
         for writer in writers:
             writer.kill()

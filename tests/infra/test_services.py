@@ -43,7 +43,7 @@ def test_kafka__keeps_what_was_sent(kafka: Kafka) -> None:
         topic,
         bootstrap_servers=kafka.bootstrap_servers,
         auto_offset_reset="earliest",
-        consumer_timeout_ms=15_000,
+        consumer_timeout_ms=120_000,
     )
     values = []
     for record in consumer:

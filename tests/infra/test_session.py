@@ -221,7 +221,7 @@ def test_session__is_silent_and_shows_no_key_to_other_processes(
         env={**os.environ, **minio.environment()},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr
     assert (done.stdout, done.stderr) == ("", "")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import os
 import random
 import signal
 import subprocess
@@ -26,6 +25,7 @@ from hypothesis import strategies as st
 from jobs.cli import cli
 from lake.storage import open_store
 from tests.lake.raw_zone import RawZone, event, write_lines
+from tests.pipelines.killing import files_below
 from tests.services import Minio
 
 SKIPPED = {"event_id": "x", "event_type": "login"}
@@ -162,7 +162,7 @@ INGEST = """
 import sys
 from pathlib import Path
 from tests.lake.raw_zone import RawZone
-RawZone(Path(sys.argv[1])).ingest(Path(sys.argv[2]), flush_records=300)
+RawZone(Path(sys.argv[1])).ingest(Path(sys.argv[2]), flush_records=60)
 """
 
 
@@ -176,14 +176,14 @@ def test_ingest_files__killed_at_any_instant(lake_root: Path, tmp_path: Path) ->
     for _ in range(60):
         process = subprocess.Popen(command)
         if kills < 12:
-            _wait_for_growth(lake_root, process)
-            time.sleep(chance.uniform(0, 0.08))
+            _wait_for_growth(lake_root, chance.randint(1, 12), process)
+            time.sleep(chance.uniform(0, 0.02))
             process.send_signal(signal.SIGKILL)
         if process.wait() == 0:
             break
         kills += 1
     zone = RawZone(lake_root)
-    (report,) = zone.ingest(file, flush_records=300)
+    (report,) = zone.ingest(file, flush_records=60)
     assert report.is_known
     assert kills >= 10
     good = [orjson.dumps(r, option=orjson.OPT_SORT_KEYS) for r in body if isinstance(r, dict)]
@@ -192,12 +192,10 @@ def test_ingest_files__killed_at_any_instant(lake_root: Path, tmp_path: Path) ->
     zone.check_conservation({report.source: len(body)})
 
 
-def _wait_for_growth(folder: Path, process: subprocess.Popen[bytes]) -> None:
-    """Until the process has begun to write, so that the kill meets it at work."""
-    before = sum(len(names) for _, _, names in os.walk(folder))
-    while process.poll() is None:
-        if sum(len(names) for _, _, names in os.walk(folder)) > before:
-            return
+def _wait_for_growth(folder: Path, files: int, process: subprocess.Popen[bytes]) -> None:
+    """Until the process has added so many files, so that the kill meets it at work."""
+    before = files_below(folder)
+    while process.poll() is None and files_below(folder) < before + files:
         time.sleep(0.002)
 
 

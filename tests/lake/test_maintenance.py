@@ -387,23 +387,30 @@ def test_sweep__takes_nothing_where_the_ledger_seems_to_be_gone(store: ObjectSto
 
 
 def test_ledger__is_compacted_under_writers_that_lose_nothing(store: ObjectStore) -> None:
-    ended = Event()
+    compacted, ended = Event(), Event()
 
     def write(source: str) -> None:
         ledger = Ledger(store)
         for offset in range(12):
+            if offset == 6:
+                # However slow the machine is: one compaction at least comes in between.
+                assert compacted.wait(300)
             append(ledger, source, offset)
 
     def compact() -> int:
         changes = 0
         while not ended.is_set():
             changes += sum(o.changes for o in done(store, "ledger", min_files=2).values())
+            if changes:
+                compacted.set()
         return changes
 
     with ThreadPoolExecutor(4) as pool:
         compacting = pool.submit(compact)
-        list(pool.map(write, "abc"))
-        ended.set()
+        try:
+            list(pool.map(write, "abc"))
+        finally:
+            ended.set()
         assert compacting.result() > 0
     done(store, "ledger", min_files=2)
     ledger = Ledger(store)

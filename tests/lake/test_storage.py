@@ -75,14 +75,14 @@ def test_lease__of_a_killed_process_is_free(lake_root: Path) -> None:
 def test_lease__on_s3_is_taken_over_when_expired_and_noticed(
     minio: Minio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lake.storage_s3.HEARTBEAT_SECONDS", 3_600)
+    monkeypatch.setattr("lake.lease_s3.HEARTBEAT_SECONDS", 3_600)
     settings = minio.settings()
     first, second = open_store(settings), open_store(settings)
     with first.lease("build") as old:
-        monkeypatch.setattr("lake.storage_s3.LEASE_EXPIRY_SECONDS", -1)
+        monkeypatch.setattr("lake.lease_s3.LEASE_EXPIRY_SECONDS", -1)
         with second.lease("build") as new:
             new.check()
-            monkeypatch.setattr("lake.storage_s3.LEASE_EXPIRY_SECONDS", 60)
+            monkeypatch.setattr("lake.lease_s3.LEASE_EXPIRY_SECONDS", 60)
             old_lease: Any = old
             old_lease._released.wait = lambda seconds: False
             old_lease._beat()  # finds that the object is not its own any more

@@ -17,6 +17,8 @@ from deltalake import DeltaTable
 from pydantic import SecretStr
 from pyspark.sql import SparkSession
 
+from lake import tables
+from lake.pipelines import gold
 from lake.pipelines.build import Lake, build, open_lake
 from lake.settings import Settings
 from tests.generators import Arrival, arrivals, histories, sample
@@ -124,11 +126,23 @@ def test_build__reset_gives_the_same_rows(world: World, in_parts: tuple[Lake, Ta
     assert not found, world.complaint("before and after a reset", found)
 
 
+# Much and little data take other ways: who writes the tables, and whose rows are derived anew.
+WAYS = {
+    "much": {tables: {"COLLECTED_ROWS": 0, "FEW_ROWS": 0}, gold: {"WHOLE_DAY_ROWS": 0}},
+    "much_of_few_days": {gold: {"WHOLE_DAY_ROWS": 0}},
+    "little": {},
+}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("number", range(3))
+# Arrivals of one batch and of several; a build day by day is seven.
+@pytest.mark.parametrize(("number", "way"), [(0, "little"), (4, "much"), (7, "much_of_few_days")])
 def test_build__any_arrival_gives_what_the_oracle_gives(
-    number: int, opened: OpenLake, tmp_path: Path
+    number: int, way: str, opened: OpenLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for module, limits in WAYS[way].items():
+        for name, limit in limits.items():
+            monkeypatch.setattr(module, name, limit)
     drawn = sample(histories(30), 60, SEED + 1 + number)
     world = World(tuple(drawn), Rules(key=KEY.encode()))
     arrival = sample(arrivals(), 10, SEED + number)[-1]

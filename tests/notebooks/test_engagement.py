@@ -44,7 +44,12 @@ def test_notebook__is_kept_without_output(path: Path) -> None:
 def test_notebook__runs_on_the_demo(path: Path, tmp_path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
     # Not its own folder: Spark leaves a warehouse where it runs.
-    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    NotebookClient(
+        notebook,
+        timeout=1_200,
+        startup_timeout=300,
+        resources={"metadata": {"path": str(tmp_path)}},
+    ).execute()
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
     plots = [output for output in outputs if "image/png" in output.get("data", {})]
     assert len(plots) >= 3

@@ -18,7 +18,7 @@ import psutil
 # killer of a machine would do.
 Victim = Literal["all", "python", "java"]
 SMALL_JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
-PATIENCE_SECONDS = 300.0
+PATIENCE_SECONDS = 900.0
 
 
 def files_below(folder: Path) -> int:

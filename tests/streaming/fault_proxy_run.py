@@ -29,7 +29,7 @@ from tests.streaming.world import ArchiveProcess, World, wait_until
 FLUSH_RECORDS = 500
 # What one poll can bring on top of a flush that was nearly due (streaming.consumer).
 RECORDS_PER_POLL = 2_000
-PATIENCE_SECONDS = 180.0
+PATIENCE_SECONDS = 600.0
 POISON = b'{"event_id":'
 # All of a kind at once; `slow` is none: the store works on.
 OUTAGES = (
@@ -163,19 +163,23 @@ def check_whole(store: ObjectStore) -> int:
 
 @contextmanager
 def proxied_archive(
-    kafka: Kafka, minio: Minio, log: Path, seed: int = 1
+    kafka: Kafka, minio: Minio, log: Path, seed: int = 1, **environment: str
 ) -> Iterator[ProxiedArchive]:
-    """A running archiver of a new topic into a new lake behind a proxy without faults."""
+    """A running archiver of a new topic into a new lake behind a proxy without faults;
+    `environment` goes on top of its own."""
     prefix, port = uuid4().hex, free_port()
     world = World(kafka, kafka.create_topic(), open_store(minio.settings(prefix)))
     with ExitStack() as stack:
         proxy, front = stack.enter_context(faulty(minio, seed))
         process = world.process(
             log,
-            **front.environment(),
-            LMSLAKE_METRICS_PORT=str(port),
-            LMSLAKE_ARCHIVE_FLUSH_RECORDS=str(FLUSH_RECORDS),
-            LMSLAKE_ARCHIVE_FLUSH_SECONDS="0.5",
+            **{
+                **front.environment(),
+                "LMSLAKE_METRICS_PORT": str(port),
+                "LMSLAKE_ARCHIVE_FLUSH_RECORDS": str(FLUSH_RECORDS),
+                "LMSLAKE_ARCHIVE_FLUSH_SECONDS": "0.5",
+                **environment,
+            },
         )
         stack.enter_context(process)
         archive = ProxiedArchive(world, proxy, process, port)

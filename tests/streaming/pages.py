@@ -13,7 +13,7 @@ class Pages:
     """/metrics, /healthz and /readyz of the process that listens on a port of this machine."""
 
     port: int
-    seconds: float = 5.0
+    seconds: float = 60.0
 
     def page(self, name: str) -> str:
         """The text of a page; the status where it is not 200; "" where nobody answers."""

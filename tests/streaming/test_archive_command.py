@@ -9,14 +9,13 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from urllib.error import HTTPError
-from urllib.request import urlopen
 
 import pytest
 
 from tests.pipelines.killing import files_below
-from tests.services import free_port
-from tests.streaming.world import SESSION_SECONDS, World, wait_until
+from tests.services import closed_port, free_port
+from tests.streaming.pages import Pages
+from tests.streaming.world import LONG_SESSION_SECONDS, SESSION_SECONDS, World, wait_until
 
 pytestmark = [pytest.mark.services, pytest.mark.slow]
 
@@ -75,9 +74,12 @@ def test_archive__instances_come_and_go(world: World, tmp_path: Path) -> None:
     with sending(world, 400), ExitStack() as running:
         processes = []
         for number in range(3):
-            log = tmp_path / f"log-{number}"
-            processes.append(running.enter_context(world.process(log, **OFTEN)))
-            time.sleep(4)
+            pages = Pages(free_port())
+            ports = {"LMSLAKE_METRICS_PORT": str(pages.port)}
+            process = world.process(tmp_path / f"log-{number}", **OFTEN, **ports)
+            processes.append(running.enter_context(process))
+            wait_until(lambda p=pages: p.is_ready, "it is in the group")  # type: ignore[misc]
+            time.sleep(1)
         processes[0].signal(signal.SIGTERM)
         assert processes[0].wait() == 0, processes[0].output
         time.sleep(2)
@@ -95,12 +97,13 @@ def test_archive__paused_one_that_wakes_up_doubles_nothing(world: World, tmp_pat
         return world.zone.ledger.rows().num_rows
 
     # The zombie holds records that it has not flushed.
-    long = {"LMSLAKE_ARCHIVE_FLUSH_SECONDS": "8"}
+    pages = Pages(free_port())
+    long = {"LMSLAKE_ARCHIVE_FLUSH_SECONDS": "8", "LMSLAKE_METRICS_PORT": str(pages.port)}
     with world.process(tmp_path / "zombie", **long) as zombie:
         world.send(range(100))
         wait_until(lambda: archived() > 0, "the zombie archives")
         world.send(range(100, 500))
-        time.sleep(1)
+        wait_until(lambda: pages.metric("lmslake_archiver_buffered_records") > 0, "it holds some")
         zombie.signal(signal.SIGSTOP)
         with world.process(tmp_path / "heir", **OFTEN) as heir:
             wait_until(lambda: world.zone.lines() == world.sent, "the heir has taken over")
@@ -118,19 +121,14 @@ def test_archive__paused_one_that_wakes_up_doubles_nothing(world: World, tmp_pat
 
 
 def test_archive__sigterm_flushes_what_it_holds(world: World, tmp_path: Path) -> None:
-    port = str(free_port())
-    rarely = {"LMSLAKE_ARCHIVE_FLUSH_SECONDS": "3600", "LMSLAKE_METRICS_PORT": port}
+    pages = Pages(free_port())
+    page = pages.page
+    rarely = {
+        "LMSLAKE_ARCHIVE_FLUSH_SECONDS": "3600",
+        "LMSLAKE_METRICS_PORT": str(pages.port),
+        "LMSLAKE_KAFKA_SESSION_TIMEOUT_SECONDS": str(LONG_SESSION_SECONDS),
+    }
     with world.process(tmp_path / "log", **rarely) as archiver:
-
-        def page(name: str) -> str:
-            try:
-                with urlopen(f"http://127.0.0.1:{port}/{name}", timeout=5) as answer:
-                    return str(answer.read().decode())
-            except HTTPError as error:
-                return str(error.code)
-            except OSError:
-                return ""
-
         world.send(range(1_000))
         held = "lmslake_archiver_buffered_records 1000.0"
         wait_until(lambda: held in page("metrics"), "1,000 records are held")
@@ -138,7 +136,7 @@ def test_archive__sigterm_flushes_what_it_holds(world: World, tmp_path: Path) ->
         assert (page("healthz"), page("readyz"), page("other")) == ("ok\n", "ok\n", "404")
         assert world.zone.ledger.rows().num_rows == 0
         archiver.signal(signal.SIGTERM)
-        assert archiver.wait(20) == 0, archiver.output
+        assert archiver.wait() == 0, archiver.output
     world.check_exactly_once()
     assert "1,000 in raw" in archiver.output
     assert "Traceback" not in archiver.output
@@ -147,7 +145,7 @@ def test_archive__sigterm_flushes_what_it_holds(world: World, tmp_path: Path) ->
 def test_archive__port_that_is_taken_is_named(world: World, tmp_path: Path) -> None:
     port = str(free_port())
     with world.process(tmp_path / "a", LMSLAKE_METRICS_PORT=port) as first:
-        wait_until(lambda: bool(_answers(port)), "the first listens")
+        wait_until(lambda: Pages(int(port)).page("healthz") == "ok\n", "the first listens")
         with world.process(tmp_path / "b", LMSLAKE_METRICS_PORT=port) as second:
             assert second.wait() == 1
             assert "Set LMSLAKE_METRICS_PORT" in second.output
@@ -155,23 +153,16 @@ def test_archive__port_that_is_taken_is_named(world: World, tmp_path: Path) -> N
         assert first.is_running
 
 
-def _answers(port: str) -> bool:
-    try:
-        with urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
-
-
 def test_archive__waits_for_kafka_until_it_is_told_to_end(world: World, tmp_path: Path) -> None:
-    nowhere = {"LMSLAKE_KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{free_port()}"}
-    with world.process(tmp_path / "log", **nowhere) as archiver:
-        wait_until(lambda: "is not available" in archiver.output, "it says so")
-        archiver.signal(signal.SIGTERM)
-        assert archiver.wait(30) == 0, archiver.output
-    assert archiver.output.count("Kafka at 127.0.0.1") == 1
-    assert "Traceback" not in archiver.output
-    with world.process(tmp_path / "once", "--once", **nowhere) as once:
-        assert once.wait() == 1
+    with closed_port() as port:
+        nowhere = {"LMSLAKE_KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{port}"}
+        with world.process(tmp_path / "log", **nowhere) as archiver:
+            wait_until(lambda: "is not available" in archiver.output, "it says so")
+            archiver.signal(signal.SIGTERM)
+            assert archiver.wait() == 0, archiver.output
+        assert archiver.output.count("Kafka at 127.0.0.1") == 1
+        assert "Traceback" not in archiver.output
+        with world.process(tmp_path / "once", "--once", **nowhere) as once:
+            assert once.wait() == 1
     assert "Check LMSLAKE_KAFKA_BOOTSTRAP_SERVERS" in once.output
     assert "Traceback" not in once.output

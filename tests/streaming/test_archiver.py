@@ -23,7 +23,14 @@ from lake.validation import Limits
 from streaming.monitoring import ArchiverMetrics
 from tests.lake.raw_zone import RawZone
 from tests.services import Kafka, Minio
-from tests.streaming.world import World, canonical, event, in_background, wait_until
+from tests.streaming.world import (
+    NEVER_SECONDS,
+    World,
+    canonical,
+    event,
+    in_background,
+    wait_until,
+)
 
 pytestmark = [pytest.mark.services, pytest.mark.slow]
 
@@ -151,7 +158,8 @@ def test_archive__new_topics_are_read_at_once(kafka: Kafka, lake_root: Path) -> 
         archiver = world.archiver(flush_seconds=0.1)
         with in_background(archiver) as failures:
             world.send(range(8))
-            wait_until(lambda a=archiver: a.progress().events == 8, "all of it", 20)  # type: ignore[misc]
+            # Longer than until the next look at the metadata: who forgot it stays without.
+            wait_until(lambda a=archiver: a.progress().events == 8, "all of it", 90)  # type: ignore[misc]
         assert failures == []
 
 
@@ -253,9 +261,7 @@ def test_archive__topic_made_again(world: World) -> None:
     world.archive_once()
     admin = KafkaAdminClient(bootstrap_servers=world.kafka.bootstrap_servers)
     admin.delete_topics([world.topic])
-    for _ in range(100):
-        if world.topic not in admin.list_topics():
-            break
+    wait_until(lambda: world.topic not in admin.list_topics(), "the topic is deleted")
     admin.close()
     world.kafka.create_topic(4, world.topic)
     world.send(range(400, 440))
@@ -285,7 +291,7 @@ class Overtaken(Ledger):
 
 def test_archive__stale_partition_harms_no_other(world: World) -> None:
     world.send(range(400))
-    archiver = world.archiver()
+    archiver = world.archiver(flush_seconds=NEVER_SECONDS)
     archiver._flusher._ledger = Overtaken(world.store, world)
     archiver.run(world.ends())
     world.check_exactly_once()
@@ -295,7 +301,7 @@ def test_archive__stale_partition_harms_no_other(world: World) -> None:
 
 def test_archive__group_offsets_show_the_lag(world: World) -> None:
     world.send(range(40))
-    archiver = world.archiver()
+    archiver = world.archiver(flush_seconds=NEVER_SECONDS)
     committed: dict[Any, Any] = {}
     commit = archiver._consumer.commit_async
     archiver._consumer.commit_async = lambda offsets: (committed.update(offsets), commit(offsets))

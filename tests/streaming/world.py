@@ -31,8 +31,13 @@ from streaming.options import ArchiveOptions
 from tests.lake.raw_zone import RawZone
 from tests.services import Kafka
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 300.0
+# Short for those that are killed or stand still; long for those that should keep what they hold,
+# however slow the machine is.
 SESSION_SECONDS = 6
+LONG_SESSION_SECONDS = 60
+# Longer than any test: a flush comes by count, by size or at the end.
+NEVER_SECONDS = 3_600.0
 
 
 def event(number: int, **changes: Any) -> dict[str, Any]:
@@ -57,6 +62,27 @@ def wait_until(is_so: Callable[[], bool], what: str, seconds: float = PATIENCE_S
         time.sleep(0.05)
 
 
+def outages_in(messages: Iterable[str], what: str) -> list[str]:
+    """How each outage of `what` was told to begin; asserts that each was told once, and its end.
+
+    A slow machine makes outages of its own; the last one may go on.
+    """
+    told = [m for m in messages if f"{what} is not available" in m or is_end(m, what)]
+    assert not any(is_end(message, what) for message in told[::2]), told
+    assert all(is_end(message, what) for message in told[1::2]), told
+    return told[::2]
+
+
+def is_end(message: str, what: str) -> bool:
+    return f"{what} is available again" in message
+
+
+def is_away(messages: Iterable[str], what: str) -> bool:
+    """By the last that was said of it."""
+    told = list(messages)
+    return len(outages_in(told, what)) > sum(is_end(message, what) for message in told)
+
+
 @contextmanager
 def in_background(archiver: Archiver) -> Iterator[list[BaseException]]:
     """It runs during the block; the list has what it raised, after the block."""
@@ -74,7 +100,7 @@ def in_background(archiver: Archiver) -> Iterator[list[BaseException]]:
         yield failures
     finally:
         archiver.stop()
-        thread.join(60)
+        thread.join(PATIENCE_SECONDS)
     assert not thread.is_alive()
 
 
@@ -94,30 +120,35 @@ class World:
     def send(self, numbers: Iterable[int], partitions: int = 4, **more: Any) -> None:
         """Events, round the partitions; `more` are options of the producer."""
         producer = KafkaProducer(bootstrap_servers=self.kafka.bootstrap_servers, **more)
+        acknowledged = []
         for number in numbers:
             body = canonical(event(number))
-            producer.send(self.topic, value=body, partition=number % partitions)
+            acknowledged.append(
+                producer.send(self.topic, value=body, partition=number % partitions)
+            )
             self.sent[body] += 1
         producer.flush()
+        for answer in acknowledged:
+            answer.get(PATIENCE_SECONDS)
         producer.close()
 
     def send_raw(self, value: bytes | None, **more: Any) -> None:
         """One record as it is."""
         producer = KafkaProducer(bootstrap_servers=self.kafka.bootstrap_servers)
-        producer.send(self.topic, value=value, **more).get(20)
+        producer.send(self.topic, value=value, **more).get(PATIENCE_SECONDS)
         producer.close()
 
-    def archiver(self, store: ObjectStore | None = None, **options: Any) -> Archiver:
+    def archiver(self, session_seconds: int = LONG_SESSION_SECONDS, **options: Any) -> Archiver:
         """An archiver in this process, alone in its group. `archive_once` runs one."""
-        store = store or self.store
         consumer = open_consumer(
-            KafkaOptions(self.kafka.bootstrap_servers, uuid4().hex, SESSION_SECONDS)
+            KafkaOptions(self.kafka.bootstrap_servers, uuid4().hex, session_seconds)
         )
         chosen = ArchiveOptions(**{"topics": {self.topic: 1}, **options})
-        return Archiver(consumer, store, RawZone(store).ledger, chosen, ArchiverMetrics(), Health())
+        return Archiver(consumer, self.store, self.zone.ledger, chosen, ArchiverMetrics(), Health())
 
     def archive_once(self, **options: Any) -> Archiver:
-        archiver = self.archiver(**options)
+        """Archive up to now. Without options in one flush, however long it takes."""
+        archiver = self.archiver(**{"flush_seconds": NEVER_SECONDS, **options})
         archiver.run(self.ends())
         return archiver
 
@@ -134,12 +165,14 @@ class World:
     def readable(self) -> int:
         """Records of partition 0 that the broker still has."""
         consumer = KafkaConsumer(
-            bootstrap_servers=self.kafka.bootstrap_servers,
-            auto_offset_reset="earliest",
-            consumer_timeout_ms=2_000,
+            bootstrap_servers=self.kafka.bootstrap_servers, auto_offset_reset="earliest"
         )
-        consumer.assign([TopicPartition(self.topic, 0)])
-        count = sum(1 for _ in consumer)
+        partition = TopicPartition(self.topic, 0)
+        consumer.assign([partition])
+        (end,) = consumer.end_offsets([partition]).values()
+        count = 0
+        while consumer.position(partition) < end:
+            count += sum(map(len, consumer.poll(1_000).values()))
         consumer.close()
         return count
 

@@ -1,0 +1,90 @@
+"""Little and much data take different ways to the same tables (decision 012)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from deltalake import DeltaTable
+
+from lake import tables
+from lake.pipelines import gold
+from lake.pipelines.build import build
+from tests.generators import canonical
+from tests.laws.world import TABLE_NAMES, ingest
+from tests.pipelines.lakes import DAYS, FIRST, event, four_days
+
+if TYPE_CHECKING:
+    from lake.pipelines.build import Lake
+    from tests.pipelines.conftest import OpenLake
+
+ACTIVITY = "gold.student_daily_activity"
+
+
+def hashes(lake: Lake) -> dict[str, str]:
+    """student_hash by student: only s3 plays videos, and s1 was there first."""
+    events = lake.tables.read("silver.events")
+    found = {}
+    for student, event_id in (("s1", "e000"), ("s3", "e200")):
+        (row,) = events.where(f"event_id = '{event_id}'").select("student_hash").head(1)
+        found[student] = row["student_hash"]
+    return found
+
+
+def falsify(lake: Lake, student_hash: str) -> None:
+    table = DeltaTable(lake.tables.path(ACTIVITY))
+    table.update(updates={"pages_viewed": "999"}, predicate=f"student_hash = '{student_hash}'")
+
+
+def false_students(lake: Lake) -> set[str]:
+    rows = lake.tables.read(ACTIVITY).where("pages_viewed = 999").select("student_hash")
+    return {row["student_hash"] for row in rows.collect()}
+
+
+def test_build__derives_the_touched_students_of_large_days_alone(
+    opened: OpenLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = opened(tmp_path / "lake")
+    ingest(lake, tmp_path / "first", four_days())
+    build(lake)
+    students = hashes(lake)
+    for student_hash in students.values():
+        falsify(lake, student_hash)
+
+    # Days of s3's videos, on which s1 was active as well.
+    late = [event(900 + n, FIRST.replace(day=28 + n, hour=23), "s3", "page_view") for n in range(2)]
+    ingest(lake, tmp_path / "late", [canonical(body) for body in late])
+    monkeypatch.setattr(gold, "WHOLE_DAY_ROWS", 0)
+    (report,) = build(lake)
+    assert report.touched.dates == set(DAYS[:2])
+    # What was false of s3 is right on the touched days; the rows of s1 were copied, not derived.
+    assert students["s1"] in false_students(lake)
+    touched = lake.tables.read_days(ACTIVITY, DAYS[:2])
+    assert not touched.where(f"student_hash = '{students['s3']}' AND pages_viewed = 999").head(1)
+
+
+def test_build__little_and_much_are_written_alike(
+    opened: OpenLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    described = []
+    for number, limit in enumerate((0, tables.COLLECTED_ROWS)):
+        monkeypatch.setattr(tables, "COLLECTED_ROWS", limit)
+        lake = opened(tmp_path / f"lake{number}")
+        ingest(lake, tmp_path / f"files{number}", four_days())
+        (report,) = build(lake)
+        opened_tables = {name: DeltaTable(lake.tables.path(name)) for name in TABLE_NAMES}
+        described.append(
+            {
+                name: (
+                    [(f.name, f.type, f.metadata.get("comment")) for f in table.schema().fields],
+                    table.metadata().partition_columns,
+                    table.metadata().configuration.get("delta.dataSkippingStatsColumns"),
+                    table.history(1)[0]["userMetadata"] == report.build_id,
+                )
+                for name, table in opened_tables.items()
+                if name != "silver.quarantine"
+            }
+        )
+    assert described[0] == described[1]
+    assert all(is_named for *_, is_named in described[0].values())
