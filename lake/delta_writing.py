@@ -5,9 +5,35 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from lake.errors import LakeError
+
 if TYPE_CHECKING:
     import pyarrow as pa
     from deltalake import DeltaTable
+
+
+def check_types(table: DeltaTable, declared: pa.Schema) -> None:
+    """Raises LakeError where a column has another type in the table than in its declaration.
+
+    delta-rs would cast: a double becomes a whole number, and nobody hears of it.
+    """
+    from deltalake import Schema
+
+    known = {field.name: field.type for field in table.schema().fields}
+    for field in Schema.from_arrow(declared).fields:
+        found = known.get(field.name, field.type)
+        if found != field.type:
+            name = table.metadata().name or table.table_uri
+            raise LakeError(
+                f"Schema mismatch: column {field.name} of {name} is "
+                f"{_shown(found)} in the table and {_shown(field.type)} in its declaration.\n"
+                "  A column keeps its type: declare one of another name, or move the table's "
+                "folder away and backfill with --reset."
+            )
+
+
+def _shown(kind: Any) -> str:
+    return str(getattr(kind, "type", kind))
 
 
 def write_rows(table: DeltaTable, rows: pa.Table, build_id: str, replaced: str | None) -> None:

@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from lake.delta_reading import dates_predicate, delta_rows
-from lake.delta_writing import merge_rows, write_rows
+from lake.delta_writing import check_types, merge_rows, write_rows
 from schemas.derivations import arrow_schema, struct_type
 from schemas.table import Table
 from schemas.tables import TABLES
@@ -110,6 +110,10 @@ class LakeTables:
         uri, options = self._address(name)
         return delta_rs.DeltaTable(uri, storage_options=options)
 
+    def _check_types(self, name: str) -> None:
+        if self.exists(name):
+            check_types(self._opened(name), arrow_schema(TABLES[name]))
+
     def ensure(self, name: str) -> None:
         """Create the table from its declaration, empty, where it does not exist yet."""
         table = TABLES[name]
@@ -165,6 +169,7 @@ class LakeTables:
         self, name: str, rows: DataFrame, build_id: str, at_most: int, replaced: str | None = None
     ) -> int:
         """Commit rows to the table, in place of those that the condition `replaced` selects."""
+        self._check_types(name)
         declared = self.declared(TABLES[name], rows)
         # Only Spark makes tables that may have deletion vectors; delta-rs would ask for more
         # features than readers have.
@@ -222,6 +227,7 @@ class LakeTables:
         over `new` that removes the matched row instead; `insert` adds what is not there. All SQL
         here is of the kind that Spark and DataFusion have in common.
         """
+        self._check_types(name)
         table = TABLES[name]
         days = list(dates)
         keys = (f"(old.{key} IS NOT DISTINCT FROM new.{key})" for key in table.keys)

@@ -5,12 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
 from lake import tables
+from lake.errors import LakeError
 from lake.pipelines import gold
 from lake.pipelines.build import build
+from schemas.derivations import arrow_schema
+from schemas.tables import TABLES
 from tests.generators import canonical
 from tests.laws.world import TABLE_NAMES, ingest
 from tests.pipelines.lakes import DAYS, FIRST, event, four_days
@@ -62,6 +66,23 @@ def test_build__derives_the_touched_students_of_large_days_alone(
     assert students["s1"] in false_students(lake)
     touched = lake.tables.read_days(ACTIVITY, DAYS[:2])
     assert not touched.where(f"student_hash = '{students['s3']}' AND pages_viewed = 999").head(1)
+
+
+@pytest.mark.parametrize("limit", [0, tables.COLLECTED_ROWS])
+def test_replace_dates__refuses_a_column_of_another_type(
+    limit: int, opened: OpenLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "COLLECTED_ROWS", limit)
+    lake = opened(tmp_path / "lake")
+    before = arrow_schema(TABLES[ACTIVITY])
+    place = before.get_field_index("total_time_spent_seconds")
+    before = before.set(place, pa.field("total_time_spent_seconds", pa.int64()))
+    path = lake.tables.path(ACTIVITY)
+    DeltaTable.create(path, before, partition_by="date", name=ACTIVITY)
+    rows = lake.tables.read(ACTIVITY)
+    with pytest.raises(LakeError, match=f"total_time_spent_seconds of {ACTIVITY} is long"):
+        lake.tables.replace_dates(ACTIVITY, rows, DAYS, "a build", at_most=1)
+    assert DeltaTable(path).version() == 0
 
 
 def test_build__little_and_much_are_written_alike(
