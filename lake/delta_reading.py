@@ -17,6 +17,12 @@ def dates_predicate(column: str, dates: Iterable[date]) -> str:
     return f"{column} IN ({days})" if days else "FALSE"
 
 
+def missing_columns(table: DeltaTable, names: Iterable[str]) -> list[str]:
+    """Those of the names that the table, written before they were declared, does not have yet."""
+    known = {field.name for field in table.schema().fields}
+    return [name for name in names if name not in known]
+
+
 def delta_rows(table: DeltaTable, schema: pa.Schema, where: str = "TRUE") -> pa.Table:
     """Rows of the table that the SQL condition keeps, with the columns and types of `schema`.
 
@@ -27,11 +33,10 @@ def delta_rows(table: DeltaTable, schema: pa.Schema, where: str = "TRUE") -> pa.
     import pyarrow as pa
     from deltalake import QueryBuilder
 
-    known = {field.name for field in table.schema().fields}
-    columns = ", ".join(f'"{name}"' for name in schema.names if name in known)
+    missing = missing_columns(table, schema.names)
+    columns = ", ".join(f'"{name}"' for name in schema.names if name not in missing)
     query = f"SELECT {columns} FROM opened WHERE {where}"
     rows = pa.table(QueryBuilder().register("opened", table).execute(query).read_all())
-    for name in schema.names:
-        if name not in known:
-            rows = rows.append_column(name, pa.nulls(rows.num_rows))
+    for name in missing:
+        rows = rows.append_column(name, pa.nulls(rows.num_rows))
     return rows.select(schema.names).cast(schema)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from lake.delta_reading import missing_columns
 from lake.errors import LakeError
 
 if TYPE_CHECKING:
@@ -47,8 +48,7 @@ def write_rows(table: DeltaTable, rows: pa.Table, build_id: str, replaced: str |
     how: dict[str, Any] = {"mode": "append"}
     if replaced is not None:
         how = {"mode": "overwrite", "predicate": replaced}
-    known = {field.name for field in table.schema().fields}
-    if not known.issuperset(rows.column_names):
+    if missing_columns(table, rows.column_names):
         how["schema_mode"] = "merge"
     properties = CommitProperties(custom_metadata={"userMetadata": build_id})
     write_deltalake(table, rows, commit_properties=properties, **how)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
-from lake.delta_reading import dates_predicate, delta_rows
+from lake.delta_reading import dates_predicate, delta_rows, missing_columns
 from lake.errors import LakeError
 from lake.storage import ObjectStore
 from schemas.derivations import arrow_schema
@@ -117,7 +117,9 @@ class Ledger:
                 raise StaleWriterError(stale)
             try:
                 # Only for a table from before a column was declared: it conflicts with all others.
-                merge: Any = {"schema_mode": "merge"} if self._missing_columns(table) else {}
+                merge: Any = (
+                    {"schema_mode": "merge"} if missing_columns(table, self._arrow.names) else {}
+                )
                 write_deltalake(table, batch, mode="append", commit_properties=properties, **merge)
                 return
             except CommitFailedError as error:
@@ -128,10 +130,6 @@ class Ledger:
             f"The ledger could not be written in {APPEND_ATTEMPTS} attempts: other processes "
             "commit to it all the time.\n  Run the command again: it goes on where it stopped."
         )
-
-    def _missing_columns(self, table: DeltaTable) -> list[str]:
-        known = {field.name for field in table.schema().fields}
-        return [name for name in self._arrow.names if name not in known]
 
     def version_of(self, app_id: str) -> int | None:
         """The last committed version of an application, None where there is none."""

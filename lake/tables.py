@@ -11,7 +11,7 @@ from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from lake.delta_reading import dates_predicate, delta_rows
+from lake.delta_reading import dates_predicate, delta_rows, missing_columns
 from lake.delta_writing import check_types, merge_rows, write_rows
 from schemas.derivations import arrow_schema, struct_type
 from schemas.table import Table
@@ -93,8 +93,7 @@ class LakeTables:
         """Whether the table exists and no column was declared since it was last written."""
         if not self.exists(name):
             return False
-        known = {field.name for field in self._opened(name).schema().fields}
-        return known.issuperset(TABLES[name].column_names)
+        return not missing_columns(self._opened(name), TABLES[name].column_names)
 
     def days(self, name: str) -> list[date]:
         """Days that have rows, ascending, from the table's log alone."""
