@@ -47,6 +47,19 @@ class _Connections(KafkaConnectionManager):
         finally:
             self._is_starting = False
 
+    async def _build_transport(self, *arguments: Any, **more: Any) -> Any:
+        transport = await super()._build_transport(*arguments, **more)
+        receive = transport._sock_recv
+
+        def answer_before_end() -> tuple[bytes, KafkaError | None]:
+            data, error = receive()
+            # Where both are there at once, kafka-python drops the answer, which tells why the
+            # broker ends the connection. The end is met again by the next read.
+            return data, None if data else error
+
+        transport._sock_recv = answer_before_end
+        return transport
+
     async def _connect(self, node: Any, conn: Any, *arguments: Any, **more: Any) -> None:
         conn.init_future.add_errback(self._note)
         # A broker that wants SASL ends the connection at the first question without it.
