@@ -1,21 +1,25 @@
 """Law 6: a micro-batch on a short and on a long history, in one run.
 
 Both lakes hold 100 days, one student per 100 events; the batches are the same 10,000 events of the
-newest day, of students that both lakes know. `--late` moves a share of them up to 20 days back. The
-builds run in one process with the session of the continuous query, the first ones unmeasured.
+newest day, of students that both lakes know. `--late` moves a share of them up to 20 days back.
+With `--objects` a third lake is the short history again, whose ledger and journal hold so many
+more raw objects. The builds are those of the continuous query, in one process and session; the
+first ones are not measured.
 """
 
 from __future__ import annotations
 
 import gzip
+import shutil
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from statistics import median
+from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 import click
@@ -25,12 +29,21 @@ from benchmarks.processes import run_measured
 from benchmarks.raw_to_gold import lake_environment
 from jobs.cli import run
 
+if TYPE_CHECKING:
+    from lake.ledger import LedgerRow
+    from lake.pipelines.build import BuildReport, Lake
+
 DAYS = 100
 LATE_DAYS = 20
 BATCH_EVENTS = 10_000
 SHORT_HISTORY = 100_000
 EVENTS_PER_STUDENT = 100
 WARMING_UP = 2
+# Raw objects of one flush, and of one build, where there are very many.
+FLUSH_OBJECTS = 4
+BUILD_OBJECTS = 40
+# Flushes of one commit here, which saves time; the archiver commits each.
+COMMIT_FLUSHES = 50
 NEWEST = date.fromisoformat(DAY)
 # Where the generator's lines have the first digits of the event id, and the student id.
 EVENT_ID = slice(13, 21)
@@ -74,30 +87,81 @@ def write_batches(source: Path, folder: Path, count: int, late: float) -> list[P
 
 @dataclass(frozen=True)
 class Batches:
-    """Seconds of the builds of the batches on a history, and their phases, the first left out."""
+    """Seconds of the builds of the batches on a lake, and their phases, the first left out."""
 
-    events: int
     seconds: tuple[float, ...]
     phases: dict[str, float]
 
 
-def prepared_lake(root: Path, source: Path, folder: Path) -> None:
-    """A lake with the history built, by the commands."""
+def prepared_lake(root: Path, source: Path, folder: Path) -> str:
+    """Make a lake with the history built, by the commands; gives its key."""
     history = folder / "history.jsonl.gz"
     write_history(source, history)
     environment = lake_environment(root)
     for command in (["jobs.ingest", "--format", "native", str(history)], ["jobs.build"]):
         run_measured([sys.executable, "-m", *command], environment)
     history.unlink()
-    (folder / f"{root.name}.key").write_text(environment["LMSLAKE_PSEUDONYM_KEY"])
+    return environment["LMSLAKE_PSEUDONYM_KEY"]
 
 
-def measured_batches(root: Path, key: str, events: int, files: list[Path]) -> Batches:
+def add_objects(root: Path, count: int) -> None:
+    """Ledger and journal of a long life: so many more raw objects, all of them built."""
+    import pyarrow as pa
+    from deltalake import write_deltalake
+
+    from lake.ledger import Ledger
+    from lake.storage import LocalStore
+    from schemas.derivations import arrow_schema
+    from schemas.tables.bronze import BUILDS
+
+    store = LocalStore(root)
+    ledger = Ledger(store)
+    rows = [_object(number) for number in range(count)]
+    step = FLUSH_OBJECTS * COMMIT_FLUSHES
+    for first in range(0, count, step):
+        ledger.append(
+            rows[first : first + step], "benchmark", first, first - step if first else None
+        )
+        ledger.compact()
+    builds = [rows[first : first + BUILD_OBJECTS] for first in range(0, count, BUILD_OBJECTS)]
+    states = [
+        _state(f"benchmark-{number}", state, taken)
+        for number, taken in enumerate(builds)
+        for state in ("publishing", "finished")
+    ]
+    write_deltalake(
+        store.delta_uri(BUILDS.path),
+        pa.Table.from_pylist(states, arrow_schema(BUILDS)),
+        mode="append",
+    )
+
+
+def _state(build_id: str, state: str, taken: list[LedgerRow]) -> dict[str, Any]:
+    days = sorted({row.date for row in taken})
+    return {
+        "build_id": build_id, "state": state, "at": taken[0].ingested_at,
+        "paths": [row.path for row in taken], "dates": days, "session_dates": days, "reason": None,
+    }  # fmt: skip
+
+
+def _object(number: int) -> LedgerRow:
+    from lake.ledger import LedgerRow
+
+    day = NEWEST - timedelta(days=number % DAYS)
+    at = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    path = f"events/raw/clickstream/date={day}/0-{number:012d}.jsonl.gz"
+    return LedgerRow(
+        "clickstream", "benchmark", 0, day, path, number, number, number, number, 1, 100, at, at,
+        at, is_quarantine=False, reasons=None, id_digest="0",
+    )  # fmt: skip
+
+
+def measured_batches(root: Path, key: str, files: list[Path]) -> Batches:
     """Ingest and build the files one after the other, in this process."""
     from pydantic import SecretStr
 
     from lake.ingest import IngestOptions, ingest_files
-    from lake.pipelines.build import build, open_lake
+    from lake.pipelines.build import open_lake
     from lake.settings import Settings
 
     settings = Settings(root=str(root), pseudonym_key=SecretStr(key))
@@ -108,21 +172,39 @@ def measured_batches(root: Path, key: str, events: int, files: list[Path]) -> Ba
             options = IngestOptions.from_settings(settings)
             for _ in ingest_files(lake.store, lake.ledger, [file], options):
                 pass
-            begin = time.monotonic()
-            (report,) = build(lake)
+            spent, report = _measured_build(lake)
             if number >= WARMING_UP:
-                seconds.append(time.monotonic() - begin)
-                for phase, spent in report.seconds.items():
-                    phases.setdefault(phase, []).append(spent)
-    middle = {phase: median(spent) for phase, spent in phases.items()}
-    return Batches(events, tuple(seconds), middle)
+                seconds.append(spent)
+                for phase, part in report.seconds.items():
+                    phases.setdefault(phase, []).append(part)
+    return Batches(tuple(seconds), {phase: median(parts) for phase, parts in phases.items()})
+
+
+def _measured_build(lake: Lake) -> tuple[float, BuildReport]:
+    """Build the objects that wait, which the continuous query has from its source."""
+    from lake.pipelines.build import build_objects
+    from lake.pipelines.pending import pending_objects
+
+    lake.journal.refresh()
+    objects = pending_objects(lake.ledger, lake.journal)
+    begin = time.monotonic()
+    (report,) = build_objects(lake, objects)
+    return time.monotonic() - begin, report
+
+
+def shown_batches(name: str, batches: Batches) -> None:
+    seconds = " ".join(f"{spent:.1f}" for spent in batches.seconds)
+    click.echo(f"{name}   {seconds} s")
+    for phase, spent in batches.phases.items():
+        click.echo(f"             {phase:<26}{spent:6.1f} s")
 
 
 @click.command()
 @click.argument("events", type=click.IntRange(min=SHORT_HISTORY), default=10_000_000)
 @click.option("--batches", type=click.IntRange(min=1, max=8), default=5, show_default=True)
 @click.option("--late", type=click.FloatRange(0, 1), default=0.0, show_default=True)
-def command(events: int, batches: int, late: float) -> None:
+@click.option("--objects", type=click.IntRange(min=0), default=0, show_default=True)
+def command(events: int, batches: int, late: float, objects: int) -> None:
     """Time micro-batches of 10,000 events on a history of EVENTS and on one of 100,000."""
     from lake.settings import Settings
 
@@ -131,20 +213,27 @@ def command(events: int, batches: int, late: float) -> None:
         folder = Path(name)
         small = generated_events(SHORT_HISTORY, SHORT_HISTORY // EVENTS_PER_STUDENT, cache)
         files = write_batches(small, folder, WARMING_UP + batches, late)
-        found = []
-        for history in (SHORT_HISTORY, events):
-            click.echo(f"… history of {history:,} events", err=True)
+        lakes = [(SHORT_HISTORY, 0), (events, 0)] if events > SHORT_HISTORY else [(events, 0)]
+        if objects:
+            lakes.append((SHORT_HISTORY, objects))
+        medians = []
+        for history, more in lakes:
+            title = f"{history:>12,} events" + (f" and {more:,} more raw objects" if more else "")
+            click.echo(f"… {title.strip()}", err=True)
             source = generated_events(history, history // EVENTS_PER_STUDENT, cache)
-            root = folder / f"lake-{history}"
-            prepared_lake(root, source, folder)
-            key = (folder / f"{root.name}.key").read_text()
-            found.append(measured_batches(root, key, history, files))
-            seconds = " ".join(f"{spent:.1f}" for spent in found[-1].seconds)
-            click.echo(f"{history:>12,} events   {seconds} s")
-            for phase, spent in found[-1].phases.items():
-                click.echo(f"             {phase:<26}{spent:6.1f} s")
-    short, long = (median(of_history.seconds) for of_history in found)
-    click.echo(f"ratio of the medians {long / short:.2f}")
+            root = folder / f"lake-{history}-{more}"
+            key = prepared_lake(root, source, folder)
+            if more:
+                add_objects(root, more)
+            measured = measured_batches(root, key, files)
+            shown_batches(title, measured)
+            medians.append(median(measured.seconds))
+            shutil.rmtree(root)
+    for (history, more), spent in list(zip(lakes, medians, strict=True))[1:]:
+        click.echo(
+            f"ratio of the medians {spent / medians[0]:.2f}: {history:,} events, {more:,} more "
+            f"objects, to {SHORT_HISTORY:,} events"
+        )
 
 
 if __name__ == "__main__":

@@ -30,13 +30,16 @@ class Measured:
     java_bytes: int
 
 
-class _Tree:
-    """Samples of a process and its descendants, those that have ended included."""
+class ProcessTree:
+    """Samples of a process and its descendants, those that have ended included.
+
+    `resident_bytes` is what the last sample found.
+    """
 
     def __init__(self, pid: int) -> None:
         self._root = psutil.Process(pid)
         self._cpu: dict[tuple[int, float], float] = {}
-        self.peak_bytes = 0
+        self.resident_bytes = self.peak_bytes = 0
         self.java_bytes = 0
 
     @property
@@ -61,6 +64,7 @@ class _Tree:
             if time.time() - started >= SECONDS_OF_A_FORK:
                 total += resident
                 java += resident if is_java else 0
+        self.resident_bytes = total
         self.peak_bytes = max(self.peak_bytes, total)
         self.java_bytes = max(self.java_bytes, java)
 
@@ -78,7 +82,7 @@ def run_measured(
         process = subprocess.Popen(
             command, env=dict(environment), stdout=output, stderr=subprocess.STDOUT
         )
-        tree = _Tree(process.pid)
+        tree = ProcessTree(process.pid)
         try:
             while process.poll() is None:
                 tree.sample()

@@ -6,6 +6,9 @@ Starts a broker and a MinIO, then `lmslake archive`, `stream` and `produce` as p
 the events in gold once a second, as a reader sees them. Events become visible in the order in which
 they were acknowledged (by partition), so that the n-th visible one is taken for the n-th that was
 acknowledged. The first publication, which warms the JVM up, is not among the figures.
+
+Each tenth of the run has a line of its own: a rate is sustained where the events that are not
+visible yet do not become more from line to line, and memory is flat where it ends as it began.
 """
 
 from __future__ import annotations
@@ -13,11 +16,15 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
+from bisect import bisect_left
+from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from statistics import quantiles
 
+from benchmarks.processes import ProcessTree
 from jobs.stream_demo_services import prepared_folder, process_environment, started_services
 from lake.query import connect, is_written
 from lake.settings import Settings
@@ -33,20 +40,38 @@ SECONDS = 300.0
 PATIENCE_SECONDS = 300.0
 GOLD = "gold.student_daily_activity"
 STEP = 100
+PARTS = 10
+MIB = 2**20
 
-Counts = list[tuple[float, int]]
+
+@dataclass(frozen=True)
+class Sample:
+    """What was so at one moment: running totals of events, and resident bytes."""
+
+    at: float
+    acknowledged: int
+    visible: int
+    archiver_bytes: int
+    stream_bytes: int
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Seconds from acknowledged to visible of an event that became visible at `at`."""
+
+    at: float
+    seconds: float
 
 
 def main() -> None:
     rate = float(sys.argv[1]) if len(sys.argv) > 1 else RATE
     seconds = float(sys.argv[2]) if len(sys.argv) > 2 else SECONDS
     with tempfile.TemporaryDirectory(prefix="lmslake-bench-") as name, ExitStack() as stack:
-        acknowledged, visible = _observed(stack, Path(name), rate, seconds)
-    _report(rate, acknowledged, visible)
+        samples = _observed(stack, Path(name), rate, seconds)
+    _report(rate, samples)
 
 
-def _observed(stack: ExitStack, folder: Path, rate: float, seconds: float) -> tuple[Counts, Counts]:
-    """Running totals by time: records acknowledged, and events in gold."""
+def _observed(stack: ExitStack, folder: Path, rate: float, seconds: float) -> list[Sample]:
     demo = prepared_folder(folder)
     settings = started_services(stack, demo, None, None)
     ensure_topics(KafkaOptions.from_settings(settings), list(settings.topics), create=True)
@@ -58,23 +83,29 @@ def _observed(stack: ExitStack, folder: Path, rate: float, seconds: float) -> tu
         return started
 
     children = [child("archive"), child("stream", "--interval", "5")]
+    archiver, stream = (ProcessTree(process.pid) for process in children)
     limits = ("--rate", str(rate), "--seconds", str(seconds))
     child("produce", *limits, "--acknowledged", str(demo.acknowledged))
     file = AcknowledgedFile(demo.acknowledged)
-    acknowledged: Counts = []
-    visible: Counts = []
+    samples: list[Sample] = []
     end = time.monotonic() + seconds + PATIENCE_SECONDS
     while time.monotonic() < end:
-        acknowledged.append((time.monotonic(), file.read()))
+        # Who is asked later has seen more: what is visible was acknowledged before.
         in_gold = _events_in_gold(settings)
-        visible.append((time.monotonic(), in_gold))
-        print(f"  acknowledged {file.count:,}, in gold {in_gold:,}", flush=True)
+        at = time.monotonic()
+        acknowledged = max(file.read(), in_gold)
+        archiver.sample()
+        stream.sample()
+        samples.append(
+            Sample(at, acknowledged, in_gold, archiver.resident_bytes, stream.resident_bytes)
+        )
+        print(f"  acknowledged {acknowledged:,}, in gold {in_gold:,}", file=sys.stderr, flush=True)
         for process in children:
             process.check()
         if in_gold >= rate * seconds * 0.99:
             break
         time.sleep(1.0)
-    return acknowledged, visible
+    return samples
 
 
 def _events_in_gold(settings: Settings) -> int:
@@ -88,27 +119,46 @@ def _events_in_gold(settings: Settings) -> int:
     return int(row[0]) if row else 0
 
 
-def latencies(acknowledged: Counts, visible: Counts) -> list[float]:
-    """Seconds from acknowledged to visible of every STEP-th event after the first publication."""
-    publications = [later for earlier, later in pairwise(visible) if later[1] > earlier[1]]
+def latencies(samples: Sequence[Sample]) -> list[Latency]:
+    """Those of every STEP-th event after the first publication."""
+    publications = [then for before, then in pairwise(samples) if then.visible > before.visible]
+    acknowledged = [sample.acknowledged for sample in samples]
     found = []
-    for (_, before), (at, count) in pairwise(publications):
-        for number in range(before + 1, count + 1, STEP):
-            known = next((then for then, total in acknowledged if total >= number), at)
-            found.append(at - known)
+    for before, then in pairwise(publications):
+        for number in range(before.visible + 1, then.visible + 1, STEP):
+            known = samples[bisect_left(acknowledged, number)].at
+            found.append(Latency(then.at, then.at - known))
     return found
 
 
-def _report(rate: float, acknowledged: Counts, visible: Counts) -> None:
-    found = latencies(acknowledged, visible)
-    print(f"{rate:,.0f} events/s, {acknowledged[-1][1]:,} acknowledged, {visible[-1][1]:,} in gold")
+def _report(rate: float, samples: Sequence[Sample]) -> None:
+    found = latencies(samples)
+    last = samples[-1]
+    print(f"{rate:,.0f} events/s, {last.acknowledged:,} acknowledged, {last.visible:,} in gold")
     if len(found) < 2:
         print("  fewer than two publications: nothing to tell")
         return
-    percentiles = quantiles(found, n=100)
+    percentiles = quantiles((latency.seconds for latency in found), n=100)
     print(f"  {percentiles[49]:6.1f} s   p50 from acknowledged to visible in {GOLD}")
     print(f"  {percentiles[94]:6.1f} s   p95")
-    print(f"  {max(found):6.1f} s   longest")
+    print(f"  {max(latency.seconds for latency in found):6.1f} s   longest")
+    print("  until s   longest s   not visible   archiver MiB   stream MiB")
+    begin = samples[0].at
+    part_seconds = (last.at - begin) / PARTS
+    for part in range(PARTS):
+        since, until = begin + part * part_seconds, begin + (part + 1) * part_seconds
+        in_part = [sample for sample in samples if since <= sample.at <= until]
+        waits = [latency.seconds for latency in found if since < latency.at <= until]
+        if in_part:
+            _report_part(in_part[-1], begin, waits)
+
+
+def _report_part(sample: Sample, begin: float, waits: Sequence[float]) -> None:
+    longest = f"{max(waits):11.1f}" if waits else f"{'-':>11}"
+    print(
+        f"  {sample.at - begin:7.0f} {longest} {sample.acknowledged - sample.visible:13,} "
+        f"{sample.archiver_bytes / MIB:14,.0f} {sample.stream_bytes / MIB:12,.0f}"
+    )
 
 
 if __name__ == "__main__":
