@@ -15,7 +15,7 @@ from lake.raw_objects import Origin
 from lake.storage import ObjectStore
 from lake.validation import Validator
 from streaming.broker_watch import BrokerWatch
-from streaming.consumer import cluster_id, keep_joining, refused
+from streaming.consumer import cluster_id, is_settled, keep_joining, refused
 from streaming.flushing import Flusher
 from streaming.holdings import Holdings, Records
 from streaming.monitoring import ArchiverMetrics, Health
@@ -125,7 +125,7 @@ class Archiver:
             self.metrics.records.labels(topic).inc(count)
 
     def _has_reached(self, ends: Mapping[TopicPartition, int]) -> bool:
-        if not self.health.is_assigned or self._held.unopened:
+        if self._held.unopened or not (self.health.is_assigned and is_settled(self._consumer)):
             return False
         return all(self._broker.position(p) >= ends.get(p, 0) for p in self._held.buffers)
 

@@ -210,3 +210,17 @@ def keep_joining(consumer: KafkaConsumer) -> None:
     coordinator = consumer._coordinator
     if coordinator is not None and coordinator.rejoining and not coordinator.need_rejoin():
         coordinator.request_rejoin()
+
+
+def is_settled(consumer: KafkaConsumer) -> bool:
+    """Whether the group has assigned, and from partitions that were known.
+
+    kafka-python 3.0.12 may lead its group before the brokers have told it the topics' partitions:
+    it assigns none of them then, and again once it has heard of them.
+    """
+    coordinator = consumer._coordinator
+    if coordinator is None or coordinator.rejoining or coordinator.need_rejoin():
+        return False
+    # None: another member made the assignment.
+    known = coordinator._assignment_snapshot
+    return known is None or all(known.get(topic) for topic in consumer.subscription())

@@ -5,14 +5,16 @@ from __future__ import annotations
 import base64
 import logging
 import os
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import orjson
 import pytest
 from click.testing import CliRunner
-from kafka import KafkaAdminClient, KafkaProducer
+from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
 
 from jobs.cli import cli
 from lake.errors import LakeError
@@ -20,7 +22,9 @@ from lake.ledger import Ledger, ledger_rows, reason_counts
 from lake.quarantine import raw_bytes
 from lake.storage import LocalStore, open_store
 from lake.validation import Limits
+from streaming.consumer import KafkaOptions, is_settled, keep_joining, open_consumer
 from streaming.monitoring import ArchiverMetrics
+from streaming.rebalances import Rebalances
 from tests.lake.raw_zone import RawZone
 from tests.services import Kafka, Minio
 from tests.streaming.world import (
@@ -271,6 +275,35 @@ def test_archive__topic_made_again(world: World) -> None:
     world.archive_once(topics={world.topic: 2})
     assert world.zone.lines() == world.sent
     assert world.faults() == []
+
+
+def test_is_settled__not_before_the_partitions_are_known(world: World) -> None:
+    consumer = open_consumer(KafkaOptions(world.kafka.bootstrap_servers, uuid4().hex))
+    given: list[tuple[int, bool]] = []
+
+    def note(partitions: Iterable[TopicPartition]) -> None:
+        assigned = list(partitions)
+        given.append((len(assigned), is_settled(consumer)))
+        for partition in assigned:
+            consumer.seek(partition, 0)
+
+    consumer.subscribe([world.topic], listener=Rebalances(note, ignored, ignored))
+    assert not is_settled(consumer)
+
+    def has_settled() -> bool:
+        keep_joining(consumer)
+        consumer.poll(timeout_ms=100)
+        return is_settled(consumer)
+
+    wait_until(has_settled, "the group has assigned")
+    consumer.close()
+    # An assignment of nothing may come before.
+    assert given[-1] == (4, True)
+    assert set(given) <= {(0, False), (4, True)}
+
+
+def ignored(_: object) -> None:
+    return None
 
 
 class Overtaken(Ledger):
