@@ -40,3 +40,21 @@ def delta_rows(table: DeltaTable, schema: pa.Schema, where: str = "TRUE") -> pa.
     for name in missing:
         rows = rows.append_column(name, pa.nulls(rows.num_rows))
     return rows.select(schema.names).cast(schema)
+
+
+def rows_of(rows: pa.Table, students: pa.Array) -> pa.Table:
+    """Those of the rows whose student_hash is one of the given ones."""
+    return rows.filter(_is_of(rows, students))
+
+
+def rows_but_of(rows: pa.Table, students: pa.Array) -> pa.Table:
+    """Those of the rows whose student_hash is none of the given ones."""
+    import pyarrow.compute as pc
+
+    return rows.filter(pc.invert(_is_of(rows, students)))
+
+
+def _is_of(rows: pa.Table, students: pa.Array) -> pa.ChunkedArray:
+    import pyarrow.compute as pc
+
+    return pc.is_in(rows["student_hash"], value_set=students.cast(rows["student_hash"].type))

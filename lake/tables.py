@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import deltalake as delta_rs
+import pyarrow as pa
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from lake.delta_reading import dates_predicate, delta_rows, missing_columns
+from lake.delta_reading import dates_predicate, delta_rows, missing_columns, rows_but_of, rows_of
 from lake.delta_writing import check_types, merge_rows, write_rows
 from schemas.derivations import arrow_schema, struct_type
 from schemas.table import Table
@@ -26,6 +28,9 @@ MERGED = ("silver.events",)
 # A commit of Spark's costs a second however little it adds, one of delta-rs a hundredth of it: so
 # many rows are collected and written without Spark. Each is about 1 kB at most.
 COLLECTED_ROWS = 100_000
+# Rows of days that stay as they are beside new ones are copied without Spark up to so many: no
+# more than some hundred bytes each, in tables that are replaced by days.
+COPIED_ROWS = 1_000_000
 # The same of reading: Spark asks its own jobs for a table's files.
 FEW_ROWS = 20_000
 # Another process may commit (compact, say) between a commit and the look at it.
@@ -46,6 +51,18 @@ def _properties(name: str) -> dict[str, str]:
     if name in STATISTICS:
         properties["delta.dataSkippingStatsColumns"] = STATISTICS[name]
     return properties
+
+
+@dataclass(frozen=True)
+class Students:
+    """Some students. rows: their student_hash, each once; hashes: the same as Arrow."""
+
+    rows: DataFrame
+    hashes: pa.Array
+
+    @classmethod
+    def collected(cls, rows: DataFrame) -> Self:
+        return cls(rows, rows.toArrow()["student_hash"].combine_chunks())
 
 
 class LakeTables:
@@ -70,8 +87,8 @@ class LakeTables:
             return self._no_rows(TABLES[name])
         return self.spark.read.format("delta").load(self.path(name))
 
-    def read_days(self, name: str, dates: Iterable[date]) -> DataFrame:
-        """The table's rows of the given days."""
+    def read_days(self, name: str, dates: Iterable[date], of: Students | None = None) -> DataFrame:
+        """The table's rows of the given days, or those of some students among them."""
         table = TABLES[name]
         if table.partition_by is None:
             raise ValueError(f"{name} has no days")
@@ -79,10 +96,15 @@ class LakeTables:
         count = self.rows_at_most(name, days)
         if not count:
             return self._no_rows(table)
-        if count > FEW_ROWS:
-            return self.read(name).where(F.col(table.partition_by).isin(days))
+        if count > (FEW_ROWS if of is None else COPIED_ROWS):
+            rows_of_days = self.read(name).where(F.col(table.partition_by).isin(days))
+            if of is None:
+                return rows_of_days
+            return rows_of_days.join(F.broadcast(of.rows), "student_hash", "left_semi")
         where = dates_predicate(table.partition_by, days)
         rows = delta_rows(self._opened(name), arrow_schema(table), where)
+        if of is not None:
+            rows = rows_of(rows, of.hashes)
         # A frame cannot be made of Arrow data without any batch.
         return self.spark.createDataFrame(rows) if rows.num_rows else self._no_rows(table)
 
@@ -152,22 +174,54 @@ class LakeTables:
         return self._write(name, rows, build_id, at_most)
 
     def replace_dates(
-        self, name: str, rows: DataFrame, dates: Iterable[date], build_id: str, at_most: int
+        self,
+        name: str,
+        rows: DataFrame,
+        dates: Iterable[date],
+        build_id: str,
+        at_most: int,
+        but_of: Students | None = None,
     ) -> int:
         """Replace whole days of the table in one commit; rows of other days are refused.
 
-        Returns how many rows were written, which is `at_most` so many.
+        With `but_of` only the rows of these students are replaced; `rows` has none of others.
+        `at_most` so many rows are given. Returns how many rows the days have afterwards.
         """
         table = TABLES[name]
         if table.partition_by is None:
             raise ValueError(f"{name} has no days to replace")
-        predicate = dates_predicate(table.partition_by, dates)
-        return self._write(name, rows, build_id, at_most, predicate)
+        days = list(dates)
+        predicate = dates_predicate(table.partition_by, days)
+        if but_of is not None and (
+            at_most > COLLECTED_ROWS or self.rows_at_most(name, days) > COPIED_ROWS
+        ):
+            rows = self.with_others(name, rows, days, but_of)
+            at_most, but_of = at_most + self.rows_at_most(name, days), None
+        return self._write(name, rows, build_id, at_most, predicate, but_of)
+
+    def with_others(
+        self, name: str, rows: DataFrame, dates: Iterable[date], students: Students
+    ) -> DataFrame:
+        """The rows, and those of all but the given students that the table has on the days."""
+        table = TABLES[name]
+        others = self.read_days(name, dates).join(
+            F.broadcast(students.rows), "student_hash", "left_anti"
+        )
+        return self.declared(table, rows).unionByName(self.declared(table, others))
 
     def _write(
-        self, name: str, rows: DataFrame, build_id: str, at_most: int, replaced: str | None = None
+        self,
+        name: str,
+        rows: DataFrame,
+        build_id: str,
+        at_most: int,
+        replaced: str | None = None,
+        but_of: Students | None = None,
     ) -> int:
-        """Commit rows to the table, in place of those that the condition `replaced` selects."""
+        """Commit rows to the table, in place of those that the condition `replaced` selects.
+
+        With `but_of` those of other students among them stay.
+        """
         self._check_types(name)
         declared = self.declared(TABLES[name], rows)
         # Only Spark makes tables that may have deletion vectors; delta-rs would ask for more
@@ -175,9 +229,14 @@ class LakeTables:
         if at_most > COLLECTED_ROWS or (name in MERGED and not self.exists(name)):
             self._write_with_spark(name, declared, build_id, replaced)
             return self._rows_written(name, build_id)
-        collected = declared.toArrow().cast(arrow_schema(TABLES[name]))
+        schema = arrow_schema(TABLES[name])
+        collected = declared.toArrow().cast(schema)
         self.ensure(name)
-        write_rows(self._opened(name), collected, build_id, replaced)
+        table = self._opened(name)
+        if replaced is not None and but_of is not None:
+            others = rows_but_of(delta_rows(table, schema, replaced), but_of.hashes)
+            collected = pa.concat_tables([collected, others])
+        write_rows(table, collected, build_id, replaced)
         return int(collected.num_rows)
 
     def _write_with_spark(

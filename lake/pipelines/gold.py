@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from lake.pipelines.event_rows import cached
+from lake.tables import Students
 from lake.transforms.activity import (
     chapter_engagement,
     chapter_progress,
@@ -38,18 +40,51 @@ BY_STUDENT = (
 )  # fmt: skip
 
 
-def publish_days(
-    lake: Lake, gate: Gate, name: str, rows: DataFrame, dates: Iterable[date], at_most: int
-) -> None:
-    """Put rows, `at_most` so many, in place of the table's given days, behind the gate."""
-    days = sorted(dates)
-    lake.check_lease()
-    gate.publish(
-        TABLES[name],
-        rows,
-        days,
-        lambda checked: lake.tables.replace_dates(name, checked, days, gate.build_id, at_most),
-    )
+@dataclass(frozen=True)
+class Publication:
+    """Puts rows of the touched days in place of what the derived tables have, behind the gate.
+
+    students: those whose rows are derived, the others' rows stay; None: everybody's are derived.
+    event_count: events that the rows are derived from; None where it is not known.
+    """
+
+    lake: Lake
+    gate: Gate
+    students: Students | None = None
+    event_count: int | None = None
+
+    def replace(
+        self, name: str, rows: DataFrame, dates: Iterable[date], at_most: int | None = None
+    ) -> None:
+        """Publish the rows, `at_most` so many: no more than events, unless it is said."""
+        days = sorted(dates)
+        limit = self.events_at_most(days) if at_most is None else at_most
+        others = self.students if name in BY_STUDENT else None
+        self.lake.check_lease()
+        self.gate.publish(
+            TABLES[name],
+            rows,
+            days,
+            lambda checked: self.lake.tables.replace_dates(
+                name, checked, days, self.gate.build_id, limit, but_of=others
+            ),
+        )
+
+    def replace_summary(self, name: str, rows: DataFrame, dates: Iterable[date]) -> None:
+        """As `replace`, for a table whose rows follow from those of all students."""
+        known = 0 if self.students is None else self.lake.tables.rows_at_most(name, dates)
+        self.replace(name, rows, dates, self.events_at_most(dates) + known)
+
+    def complete(self, name: str, rows: DataFrame, dates: Iterable[date]) -> DataFrame:
+        """The rows, and those of the other students as the table has them."""
+        if self.students is None:
+            return rows
+        return self.lake.tables.with_others(name, rows, dates, self.students)
+
+    def events_at_most(self, dates: Iterable[date]) -> int:
+        if self.event_count is not None:
+            return self.event_count
+        return self.lake.tables.rows_at_most("silver.events", dates)
 
 
 # What sessions and gold follow from, of a row of silver.events.
@@ -60,70 +95,21 @@ SOURCE_COLUMNS = (
 )  # fmt: skip
 
 
-def with_untouched(
-    lake: Lake, name: str, rows: DataFrame, dates: Iterable[date], students: DataFrame | None
-) -> DataFrame:
-    """Rows of the touched students, and those of all others as the table has them.
-
-    `students` None: the rows are those of all students already.
-    """
-    if students is None:
-        return rows
-    table = TABLES[name]
-    others = lake.tables.read_days(name, dates).join(
-        F.broadcast(students), "student_hash", "left_anti"
-    )
-    return lake.tables.declared(table, rows).unionByName(lake.tables.declared(table, others))
-
-
-def publish_sessions(
-    lake: Lake,
-    gate: Gate,
-    events: DataFrame,
-    dates: frozenset[date],
-    students: DataFrame | None,
-) -> None:
-    """silver.sessions of the days, from complete sessions that start on them."""
-    # Each has its first event on its day.
-    at_most = lake.tables.rows_at_most("silver.events", dates)
-    name = "silver.sessions"
-    rows = with_untouched(lake, name, sessions_of(events), dates, students)
-    publish_days(lake, gate, name, rows, dates, at_most)
-
-
-def publish_gold(
-    lake: Lake,
-    gate: Gate,
-    events: DataFrame,
-    dates: frozenset[date],
-    students: DataFrame | None,
-) -> None:
-    """Gold tables of the days, from all their events, or all those of the touched students."""
-
-    def complete(name: str, rows: DataFrame) -> DataFrame:
-        return with_untouched(lake, name, rows, dates, students)
-
-    at_most = lake.tables.rows_at_most("silver.events", dates)
+def publish_gold(publication: Publication, events: DataFrame, dates: frozenset[date]) -> None:
+    """Gold tables of the days, from all events of those whose rows are derived."""
     with ExitStack() as caches:
         videos = cached(video_views(events), caches)
-        progress = cached(
-            complete("gold.student_chapter_progress", chapter_progress(events, videos)), caches
+        progress = cached(chapter_progress(events, videos), caches)
+        attempts = cached(question_attempts(events), caches)
+        publication.replace("gold.student_daily_activity", daily_activity(events, videos), dates)
+        chapters = publication.complete("gold.student_chapter_progress", progress, dates)
+        publication.replace_summary("gold.chapter_engagement", chapter_engagement(chapters), dates)
+        publication.replace("gold.student_chapter_progress", progress, dates)
+        questions = publication.complete("gold.student_question_attempts", attempts, dates)
+        publication.replace_summary(
+            "gold.question_attempts_summary", question_summary(questions), dates
         )
-        attempts = cached(
-            complete("gold.student_question_attempts", question_attempts(events)), caches
-        )
-        activity = daily_activity(events, videos)
-        rows = {
-            "gold.student_daily_activity": complete("gold.student_daily_activity", activity),
-            # Before the tables that `progress` and `attempts` are partly read from: a write to one
-            # makes Spark compute the cached frame anew.
-            "gold.chapter_engagement": chapter_engagement(progress),
-            "gold.student_chapter_progress": progress,
-            "gold.question_attempts_summary": question_summary(attempts),
-            "gold.student_question_attempts": attempts,
-        }
-        for name, table_rows in rows.items():
-            publish_days(lake, gate, name, table_rows, dates, at_most)
+        publication.replace("gold.student_question_attempts", attempts, dates)
 
 
 def stored_events(lake: Lake, touched: Touched) -> DataFrame:
@@ -179,34 +165,29 @@ def feature_dates(touched: Iterable[date], newest: date, newest_before: date | N
     return days
 
 
-def publish_features(lake: Lake, gate: Gate, touched: Touched, students: DataFrame | None) -> None:
+def publish_features(publication: Publication, touched: Touched) -> None:
     """features.student_features of every day that the touched days reach."""
-    active_days = lake.tables.days("gold.student_daily_activity")
+    name, activity = "features.student_features", "gold.student_daily_activity"
+    tables, students = publication.lake.tables, publication.students
+    active_days = tables.days(activity)
     if not active_days:
         return
     newest = active_days[-1]
-    known_days = lake.tables.days("features.student_features")
+    known_days = tables.days(name)
     days = feature_dates(touched.dates, newest, known_days[-1] if known_days else None)
     if not days:
         return
     first = min(days) - timedelta(days=HORIZON_DAYS)
-    activity = "gold.student_daily_activity"
     window = [day for day in active_days if first <= day <= max(days)]
-    active = lake.tables.read_days(activity, window)
     if known_days[-1:] != [newest]:
         # A day that is new to the table has rows of everybody who was active before.
         students = None
-    if students is not None:
-        active = of_students(active, students)
-    name = "features.student_features"
+        publication = replace(publication, students=None)
+    active = tables.read_days(activity, window, students)
     rows = student_features(active, sorted(days), newest)
-    rows = with_untouched(lake, name, rows, days, students)
-    at_most = lake.tables.rows_at_most(activity, window) * len(days)
-    publish_days(lake, gate, name, rows, days, at_most)
-
-
-def of_students(rows: DataFrame, students: DataFrame) -> DataFrame:
-    return rows.join(F.broadcast(students), "student_hash", "left_semi")
+    # A student has one row per day, and is active on one day at least.
+    known = tables.rows_at_most(activity, window) if students is None else len(students.hashes)
+    publication.replace(name, rows, days, known * len(days))
 
 
 def publish_derived(
@@ -222,23 +203,25 @@ def publish_derived(
     `students` (student_hash) are those whose events or sessions changed, where the tables are
     right for all others; None to derive everybody's rows.
     """
+    publication = Publication(lake, gate)
     with ExitStack() as caches:
         of_sessions = of_days = events
         if of_sessions is None or of_days is None:
-            if not is_worth_by_student(lake, touched):
-                students = None
             stored = stored_events(lake, touched)
-            if students is not None:
-                students = cached(students.select("student_hash").distinct(), caches)
-                stored = of_students(stored, students)
-            stored = cached(stored, caches)
+            if students is not None and is_worth_by_student(lake, touched):
+                few = Students.collected(cached(students.select("student_hash").distinct(), caches))
+                of_few = stored.join(F.broadcast(few.rows), "student_hash", "left_semi")
+                stored = cached(of_few, caches)
+                publication = Publication(lake, gate, few, stored.count())
+            else:
+                stored = cached(stored, caches)
             of_sessions = stored.where(starts_on(touched.session_dates))
             of_days = stored.where(F.col("date").isin(sorted(touched.dates)))
         if touched.session_dates:
-            publish_sessions(lake, gate, of_sessions, touched.session_dates, students)
+            publication.replace("silver.sessions", sessions_of(of_sessions), touched.session_dates)
         if touched.dates:
-            publish_gold(lake, gate, of_days, touched.dates, students)
-            publish_features(lake, gate, touched, students)
+            publish_gold(publication, of_days, touched.dates)
+            publish_features(publication, touched)
 
 
 def is_worth_by_student(lake: Lake, touched: Touched) -> bool:

@@ -128,7 +128,10 @@ def test_build__reset_gives_the_same_rows(world: World, in_parts: tuple[Lake, Ta
 
 # Much and little data take other ways: who writes the tables, and whose rows are derived anew.
 WAYS = {
-    "much": {tables: {"COLLECTED_ROWS": 0, "FEW_ROWS": 0}, gold: {"WHOLE_DAY_ROWS": 0}},
+    "much": {
+        tables: {"COLLECTED_ROWS": 0, "COPIED_ROWS": 0, "FEW_ROWS": 0},
+        gold: {"WHOLE_DAY_ROWS": 0},
+    },
     "much_of_few_days": {gold: {"WHOLE_DAY_ROWS": 0}},
     "little": {},
 }
