@@ -1,4 +1,4 @@
-"""Titles of courses and chapters: a school's CSV file into bronze.course_catalog."""
+"""Titles of courses and chapters: a school's CSV file into silver.dim_chapters."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from lake.delta_reading import delta_rows
 from lake.errors import LakeError
 from schemas.derivations import arrow_schema
-from schemas.tables.bronze import COURSE_CATALOG
+from schemas.tables.silver import DIM_CHAPTERS
 
 if TYPE_CHECKING:
     from lake.storage import ObjectStore
@@ -182,11 +182,11 @@ def _refused(path: Path, errors: list[str]) -> LakeError:
 def _current_rows(store: ObjectStore) -> list[dict[str, object]]:
     from deltalake import DeltaTable
 
-    uri, options = store.delta_uri(COURSE_CATALOG.path), store.storage_options or None
+    uri, options = store.delta_uri(DIM_CHAPTERS.path), store.storage_options or None
     if not DeltaTable.is_deltatable(uri, options):
         return []
     table = DeltaTable(uri, storage_options=options)
-    return delta_rows(table, arrow_schema(COURSE_CATALOG)).to_pylist()
+    return delta_rows(table, arrow_schema(DIM_CHAPTERS)).to_pylist()
 
 
 def _replace_rows(store: ObjectStore, rows: list[dict[str, object]]) -> None:
@@ -194,10 +194,10 @@ def _replace_rows(store: ObjectStore, rows: list[dict[str, object]]) -> None:
     from deltalake import write_deltalake
 
     write_deltalake(
-        store.delta_uri(COURSE_CATALOG.path),
-        pa.Table.from_pylist(rows, arrow_schema(COURSE_CATALOG)),
+        store.delta_uri(DIM_CHAPTERS.path),
+        pa.Table.from_pylist(rows, arrow_schema(DIM_CHAPTERS)),
         mode="overwrite",
         storage_options=store.storage_options or None,
-        name=COURSE_CATALOG.name,
-        description=COURSE_CATALOG.doc,
+        name=DIM_CHAPTERS.name,
+        description=DIM_CHAPTERS.doc,
     )

@@ -21,6 +21,7 @@ from lake.storage import ObjectStore, open_store
 from schemas.derivations import ArrayType, ColumnType, RecordType, ScalarType, parse_type
 from schemas.table import LAYERS, Table
 from schemas.tables import TABLES
+from schemas.tables.records import LANDED_FILES, RECORDS
 
 if TYPE_CHECKING:
     import duckdb
@@ -40,7 +41,8 @@ DUCKDB_TYPES = {
 }
 WRITTEN_BY = {
     "bronze.raw_objects": "lmslake ingest FILE…",
-    "bronze.course_catalog": "lmslake catalog load FILE.csv",
+    "silver.dim_chapters": "lmslake catalog load FILE.csv",
+    **{table.name: "lmslake land" for table in (*RECORDS.values(), LANDED_FILES)},
 }
 
 

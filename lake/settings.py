@@ -25,6 +25,14 @@ def default_cache_dir() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lmslake"
 
 
+def known_address(address: str) -> str:
+    """A folder as it is, a bucket as s3a://bucket/prefix. Raises ValueError for anything else."""
+    scheme, separator, _ = address.partition("://")
+    if separator and scheme not in ("s3a", "s3"):
+        raise ValueError("must be a local folder or s3a://bucket/prefix")
+    return address.replace("s3://", "s3a://", 1).rstrip("/") if separator else address
+
+
 class Settings(BaseSettings):
     """One lake: where it lies, how it pseudonymises and how Spark runs.
 
@@ -63,6 +71,20 @@ class Settings(BaseSettings):
     flush_records: int = Field(200_000, ge=1, description="Records per flush of file ingestion.")
     max_record_bytes: int = Field(
         1_000_000, ge=1_024, description="Larger records are quarantined as too_large."
+    )
+    landing: str | None = Field(
+        None,
+        description="Where files of school records arrive: a local folder or s3a://bucket/prefix; "
+        "unset means `landing` below the root.",
+    )
+    landing_settle_seconds: float = Field(
+        2.0, ge=0, description="A local file that did not change for so long is complete."
+    )
+    landing_poll_seconds: float = Field(
+        10.0, gt=0, description="Between two looks of `land --watch` where nothing wakes it."
+    )
+    landing_max_file_bytes: int = Field(
+        4 << 30, ge=1, description="Larger files of records, decompressed, are refused."
     )
     s3_endpoint: str | None = Field(
         None, description="URL of an S3-compatible store; unset means AWS."
@@ -126,13 +148,10 @@ class Settings(BaseSettings):
         default_factory=default_cache_dir, description="Where JARs and services are cached."
     )
 
-    @field_validator("root")
+    @field_validator("root", "landing")
     @classmethod
-    def _known_scheme(cls, root: str) -> str:
-        scheme, separator, _ = root.partition("://")
-        if separator and scheme not in ("s3a", "s3"):
-            raise ValueError("must be a local folder or s3a://bucket/prefix")
-        return root.replace("s3://", "s3a://", 1).rstrip("/") if separator else root
+    def _known_scheme(cls, address: str | None) -> str | None:
+        return None if address is None else known_address(address)
 
     @field_validator("geoip_database")
     @classmethod
@@ -201,6 +220,11 @@ class Settings(BaseSettings):
     @property
     def is_s3(self) -> bool:
         return self.root.startswith("s3a://")
+
+    @property
+    def landing_zone(self) -> str:
+        """Where files of school records arrive."""
+        return self.landing or f"{self.root}/landing"
 
     @property
     def session_gap(self) -> timedelta:

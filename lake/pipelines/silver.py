@@ -46,8 +46,8 @@ def received_events(lake: Lake, objects: Sequence[RawObject]) -> DataFrame:
     lines = read_lines(lake.spark, lake.store, objects)
     keys = pseudonym_keys(lake.spark, lake.key, lake.settings.tenant)
     events = enrich_events(pseudonymise_events(clean_events(lines), keys))
-    if lake.tables.exists("bronze.course_catalog"):
-        events = with_titles(events, lake.tables.read("bronze.course_catalog"))
+    if lake.tables.exists("silver.dim_chapters"):
+        events = with_titles(events, lake.tables.read("silver.dim_chapters"))
     else:
         no_title = F.lit(None).cast("string")
         events = events.withColumns({"course_title": no_title, "chapter_title": no_title})

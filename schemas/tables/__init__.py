@@ -5,8 +5,12 @@ from schemas.tables.bronze import BRONZE
 from schemas.tables.features import FEATURES
 from schemas.tables.gold import GOLD
 from schemas.tables.operations import OPERATIONS
+from schemas.tables.records import LANDED_FILES, RECORDS
 from schemas.tables.silver import SILVER
 
 TABLES: dict[str, Table] = {
-    table.name: table for table in (*BRONZE, *SILVER, *GOLD, *FEATURES, *OPERATIONS)
-}
+    table.name: table
+    for table in (
+        *BRONZE, *RECORDS.values(), LANDED_FILES, *SILVER, *GOLD, *FEATURES, *OPERATIONS,
+    )
+}  # fmt: skip

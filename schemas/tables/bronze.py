@@ -79,20 +79,4 @@ BUILDS = Table(
     readers=frozenset({"engineer"}),
 )
 
-COURSE_CATALOG = Table(
-    name="bronze.course_catalog",
-    doc="Courses and chapters with their titles, as the school names them.",
-    grain="one chapter of one course",
-    columns=(
-        Column("course_id", "string", "Course, as the LMS names it."),
-        Column("course_title", "string", "Title of the course.", "not given"),
-        Column("chapter_id", "string", "Chapter, as the LMS names it."),
-        Column("chapter_title", "string", "Title of the chapter.", "not given"),
-        Column("_ingested_at", "timestamp", "When the file was loaded."),
-        Column("_source_file", "string", "File that the row came from."),
-    ),
-    keys=("course_id", "chapter_id"),
-    readers=frozenset({"analyst", "engineer"}),
-)
-
-BRONZE = (RAW_OBJECTS, BUILDS, COURSE_CATALOG)
+BRONZE = (RAW_OBJECTS, BUILDS)

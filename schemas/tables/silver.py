@@ -134,4 +134,20 @@ QUARANTINE = Table(
     readers=frozenset({"engineer"}),
 )
 
-SILVER = (EVENTS, SESSIONS, QUARANTINE)
+DIM_CHAPTERS = Table(
+    name="silver.dim_chapters",
+    doc="Titles of courses and chapters, as the school names them now (type 1: the newest title).",
+    grain="one chapter of one course",
+    columns=(
+        Column("course_id", "string", "Course, as the LMS names it."),
+        Column("course_title", "string", "Title of the course.", "not given"),
+        Column("chapter_id", "string", "Chapter, as the LMS names it."),
+        Column("chapter_title", "string", "Title of the chapter.", "not given"),
+        Column("_ingested_at", "timestamp", "When the file was loaded."),
+        Column("_source_file", "string", "File that the row came from."),
+    ),
+    keys=("course_id", "chapter_id"),
+    readers=frozenset({"analyst", "engineer"}),
+)
+
+SILVER = (EVENTS, SESSIONS, QUARANTINE, DIM_CHAPTERS)

@@ -13,6 +13,7 @@ from jobs.demo import command
 from jobs.demo import demo_settings as made_settings
 from lake.query import frame
 from schemas.tables import TABLES
+from schemas.tables.records import LANDED_FILES, RECORDS
 from tests.demo_lake import SECONDS, demo_environment, demo_lake, demo_settings, run_demo
 
 pytestmark = pytest.mark.slow
@@ -32,7 +33,8 @@ def test_demo__finds_what_was_put_in(first_run: tuple[Path, str]) -> None:
 
 def test_demo__fills_every_table_of_the_way(first_run: tuple[Path, str]) -> None:
     settings = demo_settings(first_run[0])
-    for name in TABLES:
+    by_hand = {LANDED_FILES.name, *(table.name for table in RECORDS.values())}
+    for name in TABLES.keys() - by_hand:
         assert len(frame(f"SELECT 1 FROM {name} LIMIT 1", settings=settings)) == 1, name
 
 

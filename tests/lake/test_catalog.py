@@ -10,7 +10,7 @@ from deltalake import DeltaTable
 from lake.catalog import CatalogReport, load_catalog, read_catalog
 from lake.errors import LakeError
 from lake.storage import LocalStore
-from schemas.tables.bronze import COURSE_CATALOG
+from schemas.tables.silver import DIM_CHAPTERS
 
 HEADER = "course_id,course_title,chapter_id,chapter_title\n"
 
@@ -27,7 +27,7 @@ def catalogue(folder: Path, text: str, encoding: str = "utf-8") -> Path:
 
 
 def titles(store: LocalStore) -> dict[tuple[str, str], tuple[str, str]]:
-    rows = DeltaTable(store.delta_uri(COURSE_CATALOG.path)).to_pyarrow_table().to_pylist()
+    rows = DeltaTable(store.delta_uri(DIM_CHAPTERS.path)).to_pyarrow_table().to_pylist()
     return {
         (row["course_id"], row["chapter_id"]): (row["course_title"], row["chapter_title"])
         for row in rows
@@ -51,7 +51,7 @@ def test_load_catalog__writes_nothing_the_second_time(store: LocalStore, tmp_pat
     path = catalogue(tmp_path, HEADER + "p,Physics,p1,Motion\n")
     load_catalog(store, path)
     assert load_catalog(store, path) == CatalogReport(added=0, changed=0, unchanged=1)
-    assert DeltaTable(store.delta_uri(COURSE_CATALOG.path)).version() == 0
+    assert DeltaTable(store.delta_uri(DIM_CHAPTERS.path)).version() == 0
 
 
 def test_load_catalog__renames_a_course_for_all_its_chapters(
@@ -94,7 +94,7 @@ def test_load_catalog__refuses_the_whole_file(
 ) -> None:
     with pytest.raises(LakeError, match=message):
         load_catalog(store, catalogue(tmp_path, text))
-    assert not (store.root / COURSE_CATALOG.path).exists()
+    assert not (store.root / DIM_CHAPTERS.path).exists()
 
 
 def test_read_catalog__names_the_line_that_is_not_utf8(tmp_path: Path) -> None:

@@ -1,0 +1,254 @@
+"""`lmslake land`: files of school records from the landing zone to bronze."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from jobs.cli import run
+from jobs.long_running import log_to_stderr, stopping_on_signals
+from lake.errors import LakeError
+from lake.landing.naming import readable
+
+if TYPE_CHECKING:
+    from lake.landing.landing import Outcome
+    from lake.landing.reading import Limits
+    from lake.landing.watching import LandingPlace
+    from lake.settings import Settings
+
+GAP = "   "
+KINDS = {"known": "known already", "failed": "failed", "left": "left where they are"}
+DEFECTS = {"ragged_row": "ragged", "not_an_object": "not an object"}
+
+
+@click.command()
+@click.argument(
+    "files", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE…"
+)
+@click.option("--zone", metavar="PATH|s3a://…", help="Landing zone. Default: LMSLAKE_LANDING.")
+@click.option("--once/--watch", default=True, help="Take what is there (default), or go on.")
+@click.option("--source", "source_name", metavar="NAME", help="What the FILEs hold.")
+def command(files: tuple[Path, ...], zone: str | None, once: bool, source_name: str | None) -> None:
+    """Take files of school records to bronze, now or as they come.
+
+    Put files into the zone, or into its folder of a source: students, attendance, assessments,
+    students_enrollment, student_progress, course_catalog, support_tickets. Elsewhere the name says
+    what a file holds: attendance_2025-09-01.csv. Taken are CSV (separated by , ; tab or |) and
+    JSON in any common encoding, also .gz; extra columns are kept, in any order.
+
+    A file is taken when it has not changed for LMSLAKE_LANDING_SETTLE_SECONDS, or at once where
+    NAME.done lies beside it. All of its rows come into the table bronze.<source>, in one commit, as
+    they were received; the file goes to processed/<date>/. A file that cannot be read whole adds
+    nothing: it goes to failed/, and NAME.reason.json says why. A content that came before, under
+    any name, adds nothing. FILEs that you name are read where they lie, and stay there.
+
+    Ends with 1 where a file failed. --watch goes on until SIGTERM or Ctrl-C, which let it end the
+    current file.
+
+    \b
+    Examples:
+      lmslake land                                  what is in the landing zone now
+      lmslake land --watch                          and what comes from now on
+      lmslake land --zone s3a://school/incoming     another zone, here in a bucket
+      lmslake land --source attendance export.csv   a file from elsewhere
+      lmslake sql "SELECT * FROM bronze.landed_files"
+    """
+    from lake.settings import Settings
+
+    if source_name and not files:
+        raise click.UsageError("--source says what FILEs hold: name them.")
+    if files and (zone or not once):
+        raise click.UsageError("FILEs are taken where they lie, without --zone and --watch.")
+    settings = Settings.from_env()
+    if files:
+        _land_files(settings, files, source_name)
+        return
+    place = _place(settings, zone)
+    if once:
+        _land_once(settings, place)
+    else:
+        _watch(settings, place)
+
+
+def _place(settings: Settings, zone: str | None) -> LandingPlace:
+    from lake.landing.watching import LandingPlace
+    from lake.landing.zone import open_zone
+    from lake.settings import known_address
+    from lake.storage import open_store
+
+    try:
+        address = known_address(zone) if zone else settings.landing_zone
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--zone") from None
+    store = open_store(settings)
+    opened = open_zone(address, settings, is_made=zone is None)
+    return LandingPlace(opened, store, _limits(settings), settings.lock_wait)
+
+
+def _limits(settings: Settings) -> Limits:
+    from lake.landing.reading import Limits
+
+    return Limits(settings.landing_max_file_bytes, settings.max_record_bytes)
+
+
+def _land_files(settings: Settings, files: Sequence[Path], source_name: str | None) -> None:
+    from lake.landing.bronze import Bronze
+    from lake.landing.landing import Landing, land_given
+    from lake.landing.watching import LEASE
+    from lake.leases import awaited_lease
+    from lake.storage import open_store
+    from schemas.records import SOURCES
+
+    if source_name and source_name not in SOURCES:
+        raise click.BadParameter(f"choose from {', '.join(SOURCES)}", param_hint="--source")
+    source = SOURCES[source_name] if source_name else None
+    tally = Tally()
+    store = open_store(settings)
+    with _readable_outages(), awaited_lease(store, LEASE, settings.lock_wait, _tell) as lease:
+        landing = Landing(Bronze(store), lease, _limits(settings))
+        for outcome in land_given(landing, files, source):
+            tally.add(outcome)
+    tally.end()
+
+
+def _land_once(settings: Settings, place: LandingPlace) -> None:
+    from lake.landing.watching import land_once
+    from lake.landing.zone import names_of
+
+    tally = Tally()
+    with _readable_outages():
+        growing, look = land_once(place, settings.landing_settle_seconds, tally.add, _tell)
+    if growing:
+        click.echo(f"Still being written, left for the next time: {names_of(growing)}")
+    if not tally.outcomes and not growing:
+        click.echo(f"No file waits in {place.zone.address}.")
+    for folder in look.other_folders:
+        click.echo(f"Passed over folder {readable(folder)}/: no source is called that.")
+    tally.end(place.zone.address)
+
+
+def _watch(settings: Settings, place: LandingPlace) -> None:
+    from lake.landing.watching import Watch
+
+    log_to_stderr()
+    tally = Tally()
+    watch = Watch(place, settings.landing_settle_seconds, settings.landing_poll_seconds)
+    with stopping_on_signals() as (_, call_at_stop):
+        call_at_stop(watch.stop)
+        _tell(f"Watching {place.zone.address}; Ctrl-C ends it.")
+        watch.run(tally.add, _tell, _is_outage)
+    tally.end(place.zone.address, is_failure_told=True)
+
+
+class Tally:
+    """Prints a line for each file as it is done, and what came of all at the end."""
+
+    def __init__(self) -> None:
+        self.outcomes: Counter[str] = Counter()
+        self._rows = 0
+        self._is_good = True
+
+    def add(self, outcome: Outcome) -> None:
+        self.outcomes[outcome.kind] += 1
+        self._rows += outcome.rows
+        self._is_good = self._is_good and outcome.is_good
+        click.echo(outcome_line(outcome))
+
+    def end(self, zone: str | None = None, *, is_failure_told: bool = False) -> None:
+        """The sum; ends the process with 1 where a file needs a person."""
+        counts = self.outcomes
+        if total := counts.total():
+            parts = [f"{counts['landed']} landed ({counted(self._rows, 'row')})"]
+            parts += [f"{counts[kind]} {words}" for kind, words in KINDS.items() if counts[kind]]
+            click.echo(f"{counted(total, 'file')}: {', '.join(parts)}.")
+        if counts["failed"] and zone:
+            click.echo(f"Why, in full:  {zone}/failed/*.reason.json")
+        if self._rows:
+            click.echo('Look at them:  lmslake sql "SELECT * FROM bronze.landed_files"')
+        if not self._is_good and not is_failure_told:
+            sys.exit(1)
+
+
+def outcome_line(outcome: Outcome) -> str:
+    """What became of a file: name, source, and how much was read how, or why nothing was."""
+    said = {
+        "landed": _landed,
+        "known": _known,
+        "failed": _failed,
+        "left": lambda outcome: outcome.note,
+    }[outcome.kind](outcome)
+    return GAP.join(part for part in (readable(outcome.name), outcome.source, said) if part)
+
+
+def _landed(outcome: Outcome) -> str:
+    rows = counted(outcome.rows, "row")
+    if outcome.defects:
+        defects = (f"{n:,} {DEFECTS[code]}" for code, n in sorted(outcome.defects.items()))
+        rows += f" ({', '.join(defects)})"
+    separator = "JSON" if outcome.delimiter is None else json.dumps(outcome.delimiter)
+    parts = [rows, outcome.encoding, separator]
+    if not outcome.rows:
+        parts.append("a file without records")
+    if outcome.extra_columns:
+        parts.append(counted(len(outcome.extra_columns), "extra column"))
+    return ", ".join(parts)
+
+
+def _known(outcome: Outcome) -> str:
+    if outcome.first is None:
+        return "nothing to do"
+    name, date = readable(outcome.first.file_name), outcome.first.landed_at.date()
+    return f"same content as {name} of {date}: nothing to do"
+
+
+def _failed(outcome: Outcome) -> str:
+    reason = outcome.fault.reason if outcome.fault else ""
+    return f"FAILED {reason}: {outcome.fault}"
+
+
+def counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def _tell(text: str) -> None:
+    click.echo(text, err=True)
+
+
+def _is_outage(error: Exception) -> bool:
+    """Whether a store or a disk failed, or another process is at work: it may be well later."""
+    from boto3.exceptions import Boto3Error
+    from botocore.exceptions import BotoCoreError, ClientError
+    from deltalake.exceptions import DeltaError
+
+    from lake.storage import LeaseHeld
+
+    return isinstance(
+        error, OSError | Boto3Error | BotoCoreError | ClientError | DeltaError | LeaseHeld
+    )
+
+
+@contextmanager
+def _readable_outages() -> Iterator[None]:
+    """Raises LakeError for what is no fault of a file."""
+    try:
+        yield
+    except LakeError:
+        raise
+    except Exception as error:
+        if not _is_outage(error):
+            raise
+        raise LakeError(
+            f"The landing stopped: {(str(error) or type(error).__name__).splitlines()[0]}\n"
+            "  What was landed stays so. Run the command again: it goes on where it stopped."
+        ) from None
+
+
+if __name__ == "__main__":
+    run(command)

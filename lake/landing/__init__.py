@@ -1,0 +1,1 @@
+"""The landing zone: files of school records, as they come, into the bronze tables."""

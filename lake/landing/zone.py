@@ -1,0 +1,275 @@
+"""The landing zone: a local folder, or a prefix of a bucket, that schools put files into."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, Protocol
+
+from lake.errors import LakeError
+from lake.landing.naming import FAILED, MARKER, PROCESSED, is_taken, source_of_folder
+
+if TYPE_CHECKING:
+    from lake.settings import Settings
+    from lake.storage_s3 import S3Store
+
+Stamp = tuple[object, ...]
+
+
+class FileChanged(Exception):  # noqa: N818 - what is, not a fault of the program
+    """The file is another one than a moment ago: it is left for the next look."""
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneFile:
+    """A file that waits. folder: "" for the zone itself. stamp: differs once it is written to."""
+
+    folder: str
+    name: str
+    bytes: int
+    stamp: Stamp
+    is_marked: bool
+
+    @property
+    def key(self) -> str:
+        """Below the zone, with `/`."""
+        return f"{self.folder}/{self.name}" if self.folder else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What lies in the zone: files to take, and folders that belong to no source."""
+
+    files: list[ZoneFile] = field(default_factory=list)
+    other_folders: list[str] = field(default_factory=list)
+
+
+class Zone(Protocol):
+    """Where files of records arrive. Keys are relative to it, with `/`."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether a file that is seen is complete, by the nature of the place."""
+
+    @property
+    def address(self) -> str:
+        """For messages."""
+
+    def look(self) -> Look:
+        """Files directly in the zone and in the folders of sources, by name."""
+
+    @contextmanager
+    def fetched(self, file: ZoneFile) -> Iterator[Path]:
+        """The file as a local one. Raises FileNotFoundError where it is gone."""
+
+    def check(self, file: ZoneFile) -> None:
+        """Raises FileChanged where what was fetched may be another file than was looked at."""
+
+    def move(self, file: ZoneFile, target: str) -> None:
+        """Move the file, and remove its marker. Raises FileChanged where it is another one now."""
+
+    def put(self, key: str, body: bytes) -> None: ...
+
+    def exists(self, key: str) -> bool: ...
+
+
+def open_zone(address: str, settings: Settings, *, is_made: bool) -> Zone:
+    """The zone at a local path or s3a:// address; a local folder is made where `is_made`.
+
+    Raises LakeError where there is none.
+    """
+    if address.startswith("s3a://"):
+        from lake.storage_s3 import S3Store
+
+        return S3Zone(S3Store.from_settings(settings.model_copy(update={"root": address})))
+    folder = Path(address).expanduser().absolute()
+    try:
+        if is_made:
+            folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LakeError(f"The landing zone cannot be made: {error}") from None
+    if not folder.is_dir():
+        raise LakeError(
+            f"There is no landing zone {folder}.\n  Make the folder, or name another: --zone PATH."
+        )
+    return LocalZone(folder)
+
+
+def free_key(zone: Zone, folder: str, name: str, content_hash: str) -> str:
+    """A key for the file in `folder` that hides no other content."""
+    key = f"{folder}/{name}"
+    if not zone.exists(key):
+        return key
+    path = PurePosixPath(name)
+    suffix = "".join(path.suffixes[-2:]) if path.suffix == ".gz" else path.suffix
+    return f"{folder}/{name.removesuffix(suffix)}-{content_hash[:8]}{suffix}"
+
+
+def _is_for_files(folder: str) -> bool:
+    return not folder.startswith(".") and folder not in (PROCESSED, FAILED)
+
+
+class LocalZone:
+    """Files below a folder."""
+
+    is_whole = False
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @property
+    def address(self) -> str:
+        return str(self.folder)
+
+    def look(self) -> Look:
+        with os.scandir(self.folder) as entries:
+            folders = sorted(e.name for e in entries if e.is_dir() and _is_for_files(e.name))
+        look = Look(other_folders=[name for name in folders if not source_of_folder(name)])
+        for folder in ("", *(name for name in folders if source_of_folder(name))):
+            look.files.extend(self._files(folder))
+        return look
+
+    def _files(self, folder: str) -> Iterator[ZoneFile]:
+        with os.scandir(self.folder / folder) as entries:
+            names = {entry.name for entry in entries}
+        for name in sorted(names):
+            path = self.folder / folder / name
+            if not is_taken(name) or not path.is_file():
+                continue
+            try:
+                stamp = _stamp(path)
+            except FileNotFoundError:  # taken away just now
+                continue
+            yield ZoneFile(folder, name, int(stamp[0]), stamp, f"{name}{MARKER}" in names)
+
+    @contextmanager
+    def fetched(self, file: ZoneFile) -> Iterator[Path]:
+        yield self.folder / file.key
+
+    def check(self, file: ZoneFile) -> None:
+        if _stamp(self.folder / file.key) != file.stamp:
+            raise FileChanged
+
+    def move(self, file: ZoneFile, target: str) -> None:
+        source, goal = self.folder / file.key, self.folder / target
+        goal.parent.mkdir(parents=True, exist_ok=True)
+        self.check(file)
+        Path(f"{source}{MARKER}").unlink(missing_ok=True)
+        source.replace(goal)
+        if _stamp(goal) != file.stamp and not source.exists():
+            # Another file got its name in that moment: nobody has read that one.
+            goal.replace(source)
+            raise FileChanged
+
+    def put(self, key: str, body: bytes) -> None:
+        path = self.folder / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        half = path.with_name(f".{path.name}.tmp")
+        half.write_bytes(body)
+        half.replace(path)
+
+    def exists(self, key: str) -> bool:
+        return (self.folder / key).exists()
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns, found.st_ino
+
+
+class S3Zone:
+    """Objects below a prefix. An object is there as a whole or not at all."""
+
+    is_whole = True
+
+    def __init__(self, store: S3Store) -> None:
+        self._store = store
+        self._client = store.client
+
+    @property
+    def address(self) -> str:
+        return self._store.uri("")
+
+    def look(self) -> Look:
+        files, folders = self._level("")
+        look = Look(files=files)
+        for folder in filter(_is_for_files, folders):
+            if source_of_folder(folder):
+                look.files.extend(self._level(folder)[0])
+            else:
+                look.other_folders.append(folder)
+        return look
+
+    def _level(self, folder: str) -> tuple[list[ZoneFile], list[str]]:
+        """Files and folders directly in a folder: what lies deeper is not listed."""
+        start = self._store.prefix + (f"{folder}/" if folder else "")
+        pages = self._client.get_paginator("list_objects_v2").paginate(
+            Bucket=self._store.bucket, Prefix=start, Delimiter="/"
+        )
+        objects: dict[str, Any] = {}
+        folders: list[str] = []
+        for page in pages:
+            folders += [p["Prefix"][len(start) : -1] for p in page.get("CommonPrefixes", ())]
+            objects |= {o["Key"][len(start) :]: o for o in page.get("Contents", ())}
+        files = [
+            ZoneFile(folder, name, item["Size"], (item["ETag"],), f"{name}{MARKER}" in objects)
+            for name, item in sorted(objects.items())
+            if name and is_taken(name)
+        ]
+        return files, folders
+
+    @contextmanager
+    def fetched(self, file: ZoneFile) -> Iterator[Path]:
+        from botocore.exceptions import ClientError
+
+        with tempfile.NamedTemporaryFile(prefix="lmslake-") as copy:
+            try:
+                self._client.download_fileobj(**self._where(file.key), Fileobj=copy)
+            except ClientError as error:
+                if not self._store.exists(file.key):
+                    raise FileNotFoundError(file.key) from error
+                raise
+            copy.flush()
+            yield Path(copy.name)
+
+    def check(self, file: ZoneFile) -> None:
+        """The copy does not change; whether it was of this object, `move` sees."""
+
+    def move(self, file: ZoneFile, target: str) -> None:
+        from botocore.exceptions import ClientError
+
+        where, (etag,) = self._where(file.key), file.stamp
+        try:
+            self._client.copy(
+                where,
+                self._store.bucket,
+                self._store.prefix + target,
+                ExtraArgs={"CopySourceIfMatch": etag},
+            )
+            self._client.delete_object(**where, IfMatch=etag)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in ("PreconditionFailed", "412", "NoSuchKey", "404"):
+                raise FileChanged from None
+            raise
+        if file.is_marked:
+            self._store.delete(f"{file.key}{MARKER}")
+
+    def _where(self, key: str) -> dict[str, str]:
+        return {"Bucket": self._store.bucket, "Key": self._store.prefix + key}
+
+    def put(self, key: str, body: bytes) -> None:
+        self._store.put(key, body)
+
+    def exists(self, key: str) -> bool:
+        return self._store.exists(key)
+
+
+def names_of(files: Iterable[ZoneFile]) -> str:
+    """For messages: the first names, and how many more there are."""
+    names = [file.key for file in files]
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
