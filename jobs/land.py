@@ -224,14 +224,11 @@ def _tell(text: str) -> None:
 def _is_outage(error: Exception) -> bool:
     """Whether a store or a disk failed, or another process is at work: it may be well later."""
     from boto3.exceptions import Boto3Error
-    from botocore.exceptions import BotoCoreError, ClientError
-    from deltalake.exceptions import DeltaError
 
     from lake.storage import LeaseHeld
+    from streaming.outages import STORE_FAULTS
 
-    return isinstance(
-        error, OSError | Boto3Error | BotoCoreError | ClientError | DeltaError | LeaseHeld
-    )
+    return isinstance(error, (*STORE_FAULTS, Boto3Error, LeaseHeld))
 
 
 @contextmanager

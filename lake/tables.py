@@ -28,11 +28,11 @@ MERGED = ("silver.events",)
 # A commit of Spark's costs a second however little it adds, one of delta-rs a hundredth of it: so
 # many rows are collected and written without Spark. Each is about 1 kB at most.
 COLLECTED_ROWS = 100_000
+# The same of reading: Spark asks its own jobs for a table's files.
+FEW_ROWS = 20_000
 # Rows of days that stay as they are beside new ones are copied without Spark up to so many: no
 # more than some hundred bytes each, in tables that are replaced by days.
 COPIED_ROWS = 1_000_000
-# The same of reading: Spark asks its own jobs for a table's files.
-FEW_ROWS = 20_000
 # Another process may commit (compact, say) between a commit and the look at it.
 RECENT_COMMITS = 20
 # Statistics of these columns let readers skip files; those of long strings cost and skip nothing.
@@ -192,11 +192,11 @@ class LakeTables:
             raise ValueError(f"{name} has no days to replace")
         days = list(dates)
         predicate = dates_predicate(table.partition_by, days)
-        if but_of is not None and (
-            at_most > COLLECTED_ROWS or self.rows_at_most(name, days) > COPIED_ROWS
-        ):
-            rows = self.with_others(name, rows, days, but_of)
-            at_most, but_of = at_most + self.rows_at_most(name, days), None
+        if but_of is not None:
+            known = self.rows_at_most(name, days)
+            if at_most > COLLECTED_ROWS or known > COPIED_ROWS:
+                rows = self.with_others(name, rows, days, but_of)
+                at_most, but_of = at_most + known, None
         return self._write(name, rows, build_id, at_most, predicate, but_of)
 
     def with_others(

@@ -16,8 +16,10 @@ from lake.ledger import StaleWriterError
 
 FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 15.0
+# What a store that fails raises through the libraries that speak to it.
+STORE_FAULTS = (OSError, BotoCoreError, ClientError, DeltaError)
 # LakeError: the ledger could not be written because others commit to it all the time.
-STORE_ERRORS = (OSError, BotoCoreError, ClientError, DeltaError, LakeError)
+STORE_ERRORS = (*STORE_FAULTS, LakeError)
 
 log = logging.getLogger(__name__)
 

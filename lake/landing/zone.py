@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from lake.errors import LakeError
 from lake.landing.naming import FAILED, MARKER, PROCESSED, is_taken, source_of_folder
+from lake.storage import LocalStore
 
 if TYPE_CHECKING:
     from lake.settings import Settings
@@ -166,11 +167,7 @@ class LocalZone:
             raise FileChanged
 
     def put(self, key: str, body: bytes) -> None:
-        path = self.folder / key
-        path.parent.mkdir(parents=True, exist_ok=True)
-        half = path.with_name(f".{path.name}.tmp")
-        half.write_bytes(body)
-        half.replace(path)
+        LocalStore(self.folder).put(key, body)
 
     def exists(self, key: str) -> bool:
         return (self.folder / key).exists()
