@@ -13,6 +13,7 @@ COMMANDS = {
     "demo": "Take a small campus from JSON to features and show the tables.",
     "ingest": "Validate files of events and write them to the raw zone.",
     "land": "Take files of school records to bronze, now or as they come.",
+    "records": "Take landed school records to dimensions and facts.",
     "archive": "Take events from Kafka to the raw zone, without end or --once.",
     "produce": "Send made-up or recorded events to Kafka, for demos and tests.",
     "stream-demo": "Watch a campus go from Kafka to gold, live, and audit it.",

@@ -17,6 +17,28 @@ def dates_predicate(column: str, dates: Iterable[date]) -> str:
     return f"{column} IN ({days})" if days else "FALSE"
 
 
+def values_predicate(column: str, values: Iterable[date | str], *, for_spark: bool = False) -> str:
+    """SQL that selects the given days or texts of a column; the engines quote texts differently."""
+    listed = set(values)
+    texts = sorted(value for value in listed if isinstance(value, str))
+    if not texts:
+        return dates_predicate(column, (value for value in listed if isinstance(value, date)))
+    return f"{column} IN ({', '.join(_quoted(text, for_spark=for_spark) for text in texts)})"
+
+
+def _quoted(text: str, *, for_spark: bool = False) -> str:
+    if for_spark:
+        escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+        return f"'{escaped}'"
+    doubled = text.replace("'", "''")
+    return f"'{doubled}'"
+
+
+def between_predicate(column: str, first: str, last: str) -> str:
+    """SQL (of delta-rs) that selects the texts of a column from `first` to `last`."""
+    return f"{column} BETWEEN {_quoted(first)} AND {_quoted(last)}"
+
+
 def missing_columns(table: DeltaTable, names: Iterable[str]) -> list[str]:
     """Those of the names that the table, written before they were declared, does not have yet."""
     known = {field.name for field in table.schema().fields}

@@ -10,10 +10,18 @@ from typing import TYPE_CHECKING, Self
 import deltalake as delta_rs
 import pyarrow as pa
 from delta.tables import DeltaTable
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from lake.delta_reading import dates_predicate, delta_rows, missing_columns, rows_but_of, rows_of
+from lake.delta_reading import (
+    between_predicate,
+    dates_predicate,
+    delta_rows,
+    missing_columns,
+    rows_but_of,
+    rows_of,
+    values_predicate,
+)
 from lake.delta_writing import check_types, merge_rows, write_rows
 from schemas.derivations import arrow_schema, struct_type
 from schemas.table import Table
@@ -35,10 +43,16 @@ FEW_ROWS = 20_000
 COPIED_ROWS = 1_000_000
 # Another process may commit (compact, say) between a commit and the look at it.
 RECENT_COMMITS = 20
+# SQL that selects all rows.
+EVERYTHING = "TRUE"
 # Statistics of these columns let readers skip files; those of long strings cost and skip nothing.
 STATISTICS = {
     "silver.events": "ts,session_start",
     "silver.sessions": "session_start,session_end",
+    "silver.fact_attendance": "attendance_id",
+    "silver.fact_assessments": "assessment_id",
+    "silver.fact_support_tickets": "ticket_id",
+    "restricted.ticket_texts": "ticket_id",
 }
 
 
@@ -87,12 +101,47 @@ class LakeTables:
             return self._no_rows(TABLES[name])
         return self.spark.read.format("delta").load(self.path(name))
 
-    def read_days(self, name: str, dates: Iterable[date], of: Students | None = None) -> DataFrame:
-        """The table's rows of the given days, or those of some students among them."""
+    def read_little(self, name: str) -> DataFrame:
+        """As `read`; without Spark's jobs for the table's log where there are few rows."""
+        return self._selected(name, EVERYTHING, F.lit(True))
+
+    def read_in(self, name: str, column: str, values: Iterable[str]) -> DataFrame:
+        """The table's rows whose column has one of the values."""
+        listed = sorted(set(values))
+        return self._selected(name, values_predicate(column, listed), F.col(column).isin(listed))
+
+    def read_between(self, name: str, column: str, first: str, last: str) -> DataFrame:
+        """The table's rows whose column is from `first` to `last`: file statistics skip others."""
+        where = between_predicate(column, first, last)
+        return self._selected(name, where, F.col(column).between(first, last))
+
+    def _selected(self, name: str, where: str, condition: Column) -> DataFrame:
+        table = TABLES[name]
+        if not self.exists(name):
+            return self._no_rows(table)
+        if self.row_count(name) > FEW_ROWS:
+            return self.read(name).where(condition)
+        rows = delta_rows(self._opened(name), arrow_schema(table), where)
+        return self.spark.createDataFrame(rows) if rows.num_rows else self._no_rows(table)
+
+    def row_count(self, name: str) -> int:
+        """Rows of the table, from its log alone."""
+        if not self.exists(name):
+            return 0
+        files = self._opened(name).get_add_actions(flatten=True)
+        return sum(files["num_records"].to_pylist())
+
+    def read_days(
+        self, name: str, dates: Iterable[date | str], of: Students | None = None
+    ) -> DataFrame:
+        """The table's rows of the given days, or of other values of its partition.
+
+        With `of` those of these students among them.
+        """
         table = TABLES[name]
         if table.partition_by is None:
             raise ValueError(f"{name} has no days")
-        days = sorted(set(dates))
+        days = sorted(set(dates), key=str)
         count = self.rows_at_most(name, days)
         if not count:
             return self._no_rows(table)
@@ -101,7 +150,7 @@ class LakeTables:
             if of is None:
                 return rows_of_days
             return rows_of_days.join(F.broadcast(of.rows), "student_hash", "left_semi")
-        where = dates_predicate(table.partition_by, days)
+        where = values_predicate(table.partition_by, days)
         rows = delta_rows(self._opened(name), arrow_schema(table), where)
         if of is not None:
             rows = rows_of(rows, of.hashes)
@@ -158,12 +207,12 @@ class LakeTables:
             )
         )
 
-    def rows_at_most(self, name: str, dates: Iterable[date]) -> int:
-        """A number of rows that the days do not exceed, from the table's log alone."""
+    def rows_at_most(self, name: str, dates: Iterable[date | str]) -> int:
+        """A number of rows that the partitions do not exceed, from the table's log alone."""
         table = TABLES[name]
         if not self.exists(name):
             return 0
-        wanted = {day.isoformat() for day in dates}
+        wanted = {str(day) for day in dates}
         files = self._opened(name).get_add_actions(flatten=True)
         days = files[f"partition.{table.partition_by}"].to_pylist()
         counts = files["num_records"].to_pylist()
@@ -177,12 +226,14 @@ class LakeTables:
         self,
         name: str,
         rows: DataFrame,
-        dates: Iterable[date],
+        dates: Iterable[date | str],
         build_id: str,
         at_most: int,
         but_of: Students | None = None,
     ) -> int:
-        """Replace whole days of the table in one commit; rows of other days are refused.
+        """Replace whole days of the table, or whole partitions of other values, in one commit.
+
+        Rows of other partitions are refused.
 
         With `but_of` only the rows of these students are replaced; `rows` has none of others.
         `at_most` so many rows are given. Returns how many rows the days have afterwards.
@@ -191,16 +242,17 @@ class LakeTables:
         if table.partition_by is None:
             raise ValueError(f"{name} has no days to replace")
         days = list(dates)
-        predicate = dates_predicate(table.partition_by, days)
         if but_of is not None:
             known = self.rows_at_most(name, days)
             if at_most > COLLECTED_ROWS or known > COPIED_ROWS:
                 rows = self.with_others(name, rows, days, but_of)
                 at_most, but_of = at_most + known, None
+        for_spark = at_most > COLLECTED_ROWS
+        predicate = values_predicate(table.partition_by, days, for_spark=for_spark)
         return self._write(name, rows, build_id, at_most, predicate, but_of)
 
     def with_others(
-        self, name: str, rows: DataFrame, dates: Iterable[date], students: Students
+        self, name: str, rows: DataFrame, dates: Iterable[date | str], students: Students
     ) -> DataFrame:
         """The rows, and those of all but the given students that the table has on the days."""
         table = TABLES[name]
@@ -208,6 +260,10 @@ class LakeTables:
             F.broadcast(students.rows), "student_hash", "left_anti"
         )
         return self.declared(table, rows).unionByName(self.declared(table, others))
+
+    def replace_all(self, name: str, rows: DataFrame, build_id: str, at_most: int) -> int:
+        """Replace all rows of the table in one commit; returns how many were written."""
+        return self._write(name, rows, build_id, at_most, EVERYTHING)
 
     def _write(
         self,
@@ -248,7 +304,7 @@ class LakeTables:
         """
         table = TABLES[name]
         writer = rows.write.format("delta").mode("append" if replaced is None else "overwrite")
-        if replaced is not None:
+        if replaced not in (None, EVERYTHING):
             writer = writer.option("replaceWhere", replaced)
         if table.partition_by:
             writer = writer.partitionBy(table.partition_by)

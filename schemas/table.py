@@ -10,8 +10,10 @@ Severity = Literal["error", "warn"]
 Rule = Literal[
     "not_null", "between", "in_set", "matches", "unique", "row_count_at_least", "ordered"
 ]
-LAYERS = ("bronze", "silver", "gold", "features")
-ABOVE_BRONZE = frozenset(LAYERS) - {"bronze"}
+LAYERS = ("bronze", "silver", "gold", "features", "restricted")
+# Elsewhere a raw identifier is a leak.
+WITH_IDENTIFIERS = frozenset({"bronze", "restricted"})
+RESTRICTED_READERS = frozenset({"registrar"})
 
 NEVER = "never"
 
@@ -109,8 +111,9 @@ def at_least_rows(count: int, severity: Severity = "error") -> Check:
 class Table:
     """A declared table; construction fails where a law would be broken.
 
-    Raises ValueError: a pseudonym without retention, a raw identifier above bronze, a key,
-    partition or check that names no column, or a column named twice.
+    Raises ValueError: a pseudonym without retention, a raw identifier in silver, gold or features,
+    a restricted table with other readers than the registrar, a key, partition or check that names
+    no column, or a column named twice.
     """
 
     name: str
@@ -136,8 +139,10 @@ class Table:
         kinds = {column.sensitivity for column in self.columns}
         if "pseudonym" in kinds and self.retention_days is None:
             raise ValueError(f"{self.name} holds a pseudonym and declares no retention")
-        if "identifier" in kinds and self.layer in ABOVE_BRONZE:
+        if "identifier" in kinds and self.layer not in WITH_IDENTIFIERS:
             raise ValueError(f"{self.name} holds a raw identifier above bronze")
+        if self.layer == "restricted" and self.readers != RESTRICTED_READERS:
+            raise ValueError(f"{self.name} is restricted and has other readers than the registrar")
 
     @property
     def layer(self) -> str:

@@ -1,4 +1,4 @@
-"""The journal of builds (bronze.builds): what is applied, and what a crash left half done."""
+"""The journals of builds (bronze.builds and its like): what is applied, what is half done."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from schemas.tables import TABLES
 
 if TYPE_CHECKING:
     from lake.storage import ObjectStore
+    from schemas.table import Table
 
 BUILDS = TABLES["bronze.builds"]
 # Of two machines that build one lake; rows that were read before are known by their keys.
@@ -59,11 +60,12 @@ class Journal:
     """Appends the states of builds, and answers from them what is applied and what is open.
 
     It is read once and then only what others and it have added: a process that builds for months
-    asks it before each build.
+    asks it before each build. table: one of the columns of bronze.builds.
     """
 
-    def __init__(self, store: ObjectStore) -> None:
-        self._uri = store.delta_uri(BUILDS.path)
+    def __init__(self, store: ObjectStore, table: Table = BUILDS) -> None:
+        self._table = table
+        self._uri = store.delta_uri(table.path)
         self._options = store.storage_options
         self._opened: DeltaTable | None = None
         self._files: frozenset[str] = frozenset()
@@ -90,12 +92,12 @@ class Journal:
         }
         write_deltalake(
             self._uri,
-            pa.Table.from_pylist([row], arrow_schema(BUILDS)),
+            pa.Table.from_pylist([row], arrow_schema(self._table)),
             mode="append",
             # A journal from before a column was declared gets it.
             schema_mode="merge",
             storage_options=self._options,
-            description=BUILDS.doc,
+            description=self._table.doc,
         )
         self._is_current = False
 
@@ -125,7 +127,7 @@ class Journal:
             newest = max(state["at"] for state in self._states.values())
             since = (newest - CLOCK_SKEW).strftime("%Y-%m-%dT%H:%M:%SZ")
             where = f"at >= TIMESTAMP '{since}'"
-        for state in delta_rows(self._opened, arrow_schema(BUILDS), where).to_pylist():
+        for state in delta_rows(self._opened, arrow_schema(self._table), where).to_pylist():
             self._states[state["build_id"], state["state"]] = state
             if state["state"] == "finished":
                 self._applied.update(state["paths"])

@@ -1,0 +1,82 @@
+"""`lmslake records`: school records from bronze to silver."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from jobs.build import print_progress
+from jobs.cli import run
+
+if TYPE_CHECKING:
+    from lake.pipelines.build import Progress
+    from lake.pipelines.records.build import RecordsReport
+
+
+@click.group()
+def command() -> None:
+    """Take landed files of school records to dimensions and facts.
+
+    `lmslake land` brings files to bronze as they are; what happens to their rows from there on is
+    written in docs/cleaning-rules.md.
+    """
+
+
+@command.command("build")
+def build_command() -> None:
+    """Clean new rows and take them to the tables of silver.
+
+    Takes the landed files that no build has taken. Which files come first makes no difference:
+    of several versions of a record the newest is in force, and the history of a student follows
+    from the times that the registers tell. A row that cannot be cleaned is in
+    silver.records_quarantine with its reason; one whose student or course is not known yet waits
+    in silver.records_held. Building again changes no row.
+
+    \b
+    Examples:
+      lmslake land && lmslake records build
+      lmslake sql "SELECT source, reason, count(*) FROM silver.records_quarantine GROUP BY ALL"
+      spark-submit --properties-file $(lmslake spark-conf) jobs/records.py build
+
+    Exit code 0: built, or nothing to do; 1: a gate stopped a table, or another fault.
+    """
+    print_report(build_landed(print_progress))
+
+
+def print_report(report: RecordsReport | None) -> None:
+    """Say what became of the rows of each source."""
+    if report is None:
+        click.echo("Nothing to build: every landed file is in the tables already.")
+        return
+    for told in report.sources:
+        click.echo(
+            f"{told.source}: {told.rows:,} rows; {told.taken:,} new, "
+            f"{told.superseded:,} superseded, {told.duplicates:,} duplicates, "
+            f"{told.quarantined:,} quarantined, {told.held:,} held; {told.released:,} of them "
+            f"were held before; {len(told.days):,} days changed"
+        )
+    click.echo(f"build {report.build_id}: {report.files:,} files; {report.seconds:.1f} s")
+
+
+def build_landed(progress: Progress) -> RecordsReport | None:
+    """Build in a session of its own; starts none where there is nothing to do."""
+    from lake.pipelines.build import open_lake
+    from lake.pipelines.records.build import build_records
+    from lake.pipelines.records.contents import is_little, pending_contents, records_journal
+    from lake.settings import Settings
+    from lake.storage import open_store
+
+    settings = Settings.from_env()
+    settings.key()
+    store = open_store(settings)
+    journal = records_journal(store)
+    if not pending_contents(store, journal, journal.unfinished()):
+        return None
+    progress("starting Spark")
+    with open_lake(settings, "lmslake records build", grows=not is_little(store)) as lake:
+        return build_records(lake, progress=progress)
+
+
+if __name__ == "__main__":
+    run(command)

@@ -1,0 +1,1 @@
+"""School records from bronze to silver: dimensions, facts, and what is set aside."""

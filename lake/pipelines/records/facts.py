@@ -1,0 +1,208 @@
+"""Facts and courses: the newest record of each key, in the partitions that it changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import TYPE_CHECKING
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from lake.pipelines.event_rows import cached
+from lake.pipelines.records.history import with_class
+from lake.pipelines.records.publish import publish_partitions, publish_whole
+from lake.pipelines.records.received import Pass
+from lake.pipelines.records.versions import Order, changed, counts, ranked
+from schemas.tables import TABLES
+
+if TYPE_CHECKING:
+    from lake.pipelines.records.people import Moved
+    from lake.pipelines.records.received import Received
+    from schemas.table import Table
+
+STUDENTS = "silver.dim_students"
+SECONDS_PER_HOUR = 3600.0
+
+
+@dataclass(frozen=True)
+class Target:
+    """A table that keeps the record in force of each key of one source.
+
+    versions, ties: see Order. derived: column → expression over the cleaned ones. class_day: the
+    day whose class the rows say, where they say one.
+    """
+
+    source: str
+    name: str
+    versions: tuple[str, ...]
+    ties: tuple[str, ...] = ("student_hash",)
+    derived: Mapping[str, Callable[[], Column]] = field(default_factory=dict)
+    class_day: str | None = None
+
+    @property
+    def table(self) -> Table:
+        return TABLES[self.name]
+
+    @property
+    def columns(self) -> list[str]:
+        """All that follows from the record alone."""
+        return [
+            name for name in self.table.column_names if not self.class_day or name != "class_id"
+        ]
+
+    @property
+    def order(self) -> Order:
+        return Order(self.table.keys, self.versions, self.ties, partition=self.table.partition_by)
+
+
+def _hours_to_close() -> Column:
+    opened, closed = F.unix_micros("opened_at"), F.unix_micros("closed_at")
+    hours = (closed - opened) / F.lit(1e6 * SECONDS_PER_HOUR)
+    return F.when(closed >= opened, hours)
+
+
+def _opened_date() -> Column:
+    return F.to_date("opened_at")
+
+
+COURSES = Target("course_catalog", "silver.dim_courses", ("updated_at",), ties=())
+ENROLLMENTS = Target("students_enrollment", "silver.fact_enrollments", ("enrollment_date",))
+ATTENDANCE = Target(
+    "attendance", "silver.fact_attendance", ("created_at",), class_day="attendance_date"
+)
+ASSESSMENTS = Target(
+    "assessments", "silver.fact_assessments", ("created_at",), class_day="assessment_date"
+)
+PROGRESS = Target(
+    "student_progress",
+    "silver.fact_student_progress",
+    ("last_activity_at",),
+    derived={"time_spent_seconds": lambda: F.col("time_spent_minutes") * 60},
+)
+TICKETS = Target(
+    "support_tickets",
+    "silver.fact_support_tickets",
+    ("opened_at", "closed_at"),
+    derived={
+        "opened_date": _opened_date,
+        "is_open": lambda: F.col("closed_at").isNull(),
+        "hours_to_close": _hours_to_close,
+    },
+)
+TICKET_TEXTS = Target(
+    "support_tickets",
+    "restricted.ticket_texts",
+    ("opened_at", "closed_at"),
+    ties=("student_hash", "subject", "body"),
+    derived={"opened_date": _opened_date},
+)
+# The last one of a source is counted.
+TARGETS = (
+    COURSES, ENROLLMENTS, ATTENDANCE, ASSESSMENTS, PROGRESS, TICKET_TEXTS, TICKETS,
+)  # fmt: skip
+
+
+def build_target(
+    work: Pass, target: Target, received: Received | None, moved: Moved | None
+) -> set[date]:
+    """Take the rows, and give the class anew to those of students who moved.
+
+    Returns the days that changed, of a table that has days.
+    """
+    rows = _ranked(work, target, received.good) if received else None
+    touched: set[date | str] = set()
+    taken = 0
+    if received and rows is not None:
+        taken, places = _counted(target, rows, received)
+        touched |= places
+    if moved and target.class_day:
+        touched |= _stale_days(work, target.name, target.class_day, moved)
+    if taken or touched:
+        _publish(work, target, rows, touched, taken)
+    return {value for value in touched if isinstance(value, date)}
+
+
+def _ranked(work: Pass, target: Target, good: DataFrame) -> DataFrame:
+    new = good.withColumns({name: make() for name, make in target.derived.items()})
+    new = cached(new.select(*target.columns), work.caches)
+    keys = list(target.table.keys)
+    old = _old_rows(work, target, new).select(*target.columns)
+    old = old.join(new.select(*keys).distinct(), keys, "left_semi").select(*target.columns)
+    return cached(ranked(new, old, target.order), work.caches)
+
+
+def _old_rows(work: Pass, target: Target, new: DataFrame) -> DataFrame:
+    """Rows of the table among which are those of the new rows' keys."""
+    tables, partition = work.lake.tables, target.table.partition_by
+    if partition is None or not tables.exists(target.name):
+        return tables.read_little(target.name)
+    if partition in target.table.keys:
+        values = [row[0] for row in new.select(partition).distinct().collect()]
+        return tables.read_days(target.name, values)
+    (key,) = target.table.keys
+    first, last = new.agg(F.min(key), F.max(key)).collect()[0]
+    if first is None:
+        return tables.read_little(target.name).limit(0)
+    return tables.read_between(target.name, key, first, last)
+
+
+def _counted(target: Target, rows: DataFrame, received: Received) -> tuple[int, set[date | str]]:
+    """How many rows are taken, and the partitions that they lie in and come from."""
+    partition = target.table.partition_by
+    is_taken = (F.col("rank") == 1) & ~F.col("is_old")
+    places = F.col(partition) if partition else F.lit(None).cast("string")
+    came_from = F.col("old_partition") if partition else places
+    taken, superseded, duplicates, now, before = rows.agg(
+        *counts(),
+        F.collect_set(F.when(is_taken, places)),
+        F.collect_set(F.when(is_taken, came_from)),
+    ).collect()[0]
+    report = received.report
+    report.taken, report.superseded, report.duplicates = taken, superseded, duplicates
+    return taken, {*now, *before}
+
+
+def _stale_days(work: Pass, name: str, day: str, moved: Moved) -> set[date | str]:
+    """Days on which the table says another class of the students than silver.dim_students."""
+    tables = work.lake.tables
+    days = [at for at in tables.days(name) if moved.since is None or at >= moved.since]
+    if not days:
+        return set()
+    facts = tables.read_days(name, days).select("student_hash", day, "class_id")
+    theirs = facts.join(F.broadcast(moved.students), "student_hash", "left_semi")
+    told = theirs.withColumnRenamed("class_id", "told_class_id")
+    now = with_class(told, tables.read_little(STUDENTS), day)
+    stale = now.where(~F.col("class_id").eqNullSafe(F.col("told_class_id")))
+    return {row[0] for row in stale.select(day).distinct().collect()}
+
+
+def _publish(
+    work: Pass,
+    target: Target,
+    rows: DataFrame | None,
+    touched: set[date | str],
+    taken: int,
+) -> None:
+    tables, table = work.lake.tables, target.table
+    if table.partition_by is None:
+        stored = tables.read_little(target.name)
+        at_most = tables.row_count(target.name) + taken
+    else:
+        stored = tables.read_days(target.name, touched)
+        at_most = tables.rows_at_most(target.name, touched) + taken
+    whole = stored.select(*target.columns)
+    if rows is not None and taken:
+        # Rows of the old partitions go, too: their keys are among those of the winners.
+        winners = changed(rows).select(*target.columns)
+        keys = list(table.keys)
+        others = whole.join(winners.select(*keys), keys, "left_anti").select(*target.columns)
+        whole = others.unionByName(winners)
+    if target.class_day:
+        whole = with_class(whole, tables.read_little(STUDENTS), target.class_day)
+    whole = whole.select(*table.column_names)
+    if table.partition_by is None:
+        publish_whole(work, target.name, whole, at_most)
+    else:
+        publish_partitions(work, target.name, whole, touched, at_most)

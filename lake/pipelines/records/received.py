@@ -1,0 +1,165 @@
+"""Rows of files as silver takes them: clean, pseudonymous, with why some cannot be taken."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import date
+from typing import TYPE_CHECKING
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from lake.pipelines.event_rows import cached
+from lake.pipelines.records.digest import digest
+from lake.transforms.pseudonymise import pseudonym_keys, pseudonymise_events
+from lake.transforms.records.cleaning import first_hard_failure, with_clean
+from lake.transforms.records.mappings import cleaning
+from schemas.records import SOURCES
+
+if TYPE_CHECKING:
+    from lake.gates import Gate
+    from lake.pipelines.build import Lake
+    from lake.pipelines.records.contents import Content
+    from lake.transforms.records.conventions import Conventions
+
+POINTER = ("_content_hash", "_row")
+PARENTS = ("students", "course_catalog")
+HELD = "silver.records_held"
+
+
+@dataclass
+class SourceReport:
+    """What became of a source's rows: `rows` is the sum of the next five.
+
+    rows: of the build's files, and those that were held and are taken again (`released`). taken:
+    now in force. superseded: others are newer. duplicates: say what another row says.
+    """
+
+    source: str
+    rows: int = 0
+    taken: int = 0
+    superseded: int = 0
+    duplicates: int = 0
+    quarantined: int = 0
+    held: int = 0
+    released: int = 0
+    days: set[date] = field(default_factory=set)
+
+
+@dataclass
+class Pass:
+    """One build at work."""
+
+    lake: Lake
+    gate: Gate
+    school: Conventions
+    # Whether a build was killed: what it may have left half done is derived anew.
+    repairs: bool
+    has_new_parents: bool
+    # Cached frames of the source that is at work.
+    caches: ExitStack
+
+    @property
+    def looks_at_held(self) -> bool:
+        """Whether rows that are held may have got their parent."""
+        return self.has_new_parents or self.repairs
+
+
+@dataclass
+class Received:
+    """Rows of one source, cached. good: those that silver takes."""
+
+    rows: DataFrame
+    good: DataFrame
+    report: SourceReport
+
+
+@dataclass(frozen=True)
+class Released:
+    """Held rows whose parents are known now: which, how many, in which files."""
+
+    pointers: DataFrame | None = None
+    count: int = 0
+    hashes: frozenset[str] = frozenset()
+
+
+def receive(work: Pass, source: str, contents: Sequence[Content]) -> Received | None:
+    """Rows of the contents, and of what was held and need not be; None where there is nothing.
+
+    Columns: the cleaned ones with student_hash in place of student_id, _digest, quality_flags,
+    POINTER, _defect, reason (of a hard failure) and missing (which parent is not known).
+    """
+    released = _released(work, source)
+    total = sum(content.row_count for content in contents)
+    if not total and not released.count:
+        return None
+    rows = cached(_judged(work, source, contents, released), work.caches)
+    counted = rows.agg(F.count(F.lit(1)), F.count("reason"), F.count("missing")).collect()[0]
+    report = SourceReport(
+        source, counted[0], quarantined=counted[1], held=counted[2], released=released.count
+    )
+    good = rows.where(F.col("reason").isNull() & F.col("missing").isNull())
+    return Received(rows, good, report)
+
+
+def _judged(work: Pass, source: str, contents: Sequence[Content], released: Released) -> DataFrame:
+    rules = cleaning(source, work.school)
+    lake = work.lake
+    cleaned = with_clean(_stored(work, source, contents, released), rules)
+    types = {column.name: column.dataType for column in cleaned.schema.fields}
+    rows = cleaned.withColumns(
+        {"_digest": digest(source, rules, types), "reason": first_hard_failure(rules)}
+    )
+    if "student_id" in rows.columns:
+        keys = pseudonym_keys(lake.spark, lake.key, lake.settings.tenant)
+        rows = pseudonymise_events(rows, keys)
+    if source in PARENTS:
+        return rows.withColumn("missing", F.lit(None).cast("string"))
+    missing = F.when(F.col("reason").isNull(), F.col("missing"))
+    return with_missing(work, source, rows).withColumn("missing", missing)
+
+
+def _stored(work: Pass, source: str, contents: Sequence[Content], released: Released) -> DataFrame:
+    """Rows of bronze, as text: those of the contents, and the released ones of other contents."""
+    declared = SOURCES[source]
+    hashes = {content.content_hash for content in contents}
+    stored = work.lake.tables.read_in(
+        declared.table, "_content_hash", hashes | released.hashes
+    ).select(*declared.field_names, "_defect", *POINTER)
+    if released.pointers is None:
+        return stored
+    is_of_contents = F.col("_content_hash").isin(sorted(hashes))
+    again = stored.where(~is_of_contents).join(
+        F.broadcast(released.pointers), list(POINTER), "left_semi"
+    )
+    return stored.where(is_of_contents).unionByName(again)
+
+
+def with_missing(work: Pass, source: str, rows: DataFrame) -> DataFrame:
+    """Adds missing: unknown_student or unknown_course, null where the lake has both.
+
+    In: student_hash and, where rows of the source name a course, course_id.
+    """
+    tables = work.lake.tables
+    students = tables.read_little("silver.dim_students").where("is_current")
+    known = students.select("student_hash", F.lit(True).alias("has_student"))
+    joined = rows.join(F.broadcast(known), "student_hash", "left")
+    missing = F.when(F.col("has_student").isNull(), "unknown_student")
+    if "course_id" in SOURCES[source].field_names:
+        courses = tables.read_little("silver.dim_courses")
+        named = courses.select("course_id", F.lit(True).alias("has_course"))
+        joined = joined.join(F.broadcast(named), "course_id", "left")
+        missing = missing.when(F.col("has_course").isNull(), "unknown_course")
+    return joined.withColumn("missing", missing).drop("has_student", "has_course")
+
+
+def _released(work: Pass, source: str) -> Released:
+    if source in PARENTS or not work.looks_at_held:
+        return Released()
+    held = work.lake.tables.read_days(HELD, [source])
+    known = with_missing(work, source, held).where(F.col("missing").isNull())
+    pointers = cached(known.select(*POINTER), work.caches)
+    counted = pointers.agg(F.count(F.lit(1)), F.collect_set("_content_hash")).collect()[0]
+    return Released(pointers, counted[0], frozenset(counted[1])) if counted[0] else Released()

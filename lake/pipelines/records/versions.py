@@ -1,0 +1,79 @@
+"""Which of several rows of one key is in force: by what they say, never by when they came."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+from lake.pipelines.records.received import POINTER
+
+
+@dataclass(frozen=True)
+class Order:
+    """What decides between rows of one key.
+
+    keys: what tells records apart. versions: the greater is in force, nulls below all others;
+    then the greater _digest. ties: the same of columns that the digest leaves out. by_pointer:
+    of copies the one that stands first, by file and row, else one with the fewest doubts.
+    partition: the column whose values are replaced as a whole.
+    """
+
+    keys: tuple[str, ...]
+    versions: tuple[str, ...] = ()
+    ties: tuple[str, ...] = ()
+    by_pointer: bool = False
+    partition: str | None = None
+
+    @property
+    def version(self) -> Column:
+        return F.struct(*self.versions, "_digest")
+
+
+def ranked(new: DataFrame, old: DataFrame, order: Order) -> DataFrame:
+    """New rows beside the old ones of their keys. Both have the same columns.
+
+    Out: also is_old, rank (1: in force), is_same (says what the row in force says), repeats (says
+    what another row of the key says, too) and old_partition (where the old row of the key lies,
+    null where there is none).
+    """
+    rows = new.withColumn("is_old", F.lit(False)).unionByName(old.withColumn("is_old", F.lit(True)))
+    of_key = Window.partitionBy(*order.keys)
+    by_rank = of_key.orderBy(*_precedence(order, "quality_flags" in new.columns))
+    place = F.col(order.partition) if order.partition else F.lit(0)
+    says = order.version
+    return rows.withColumns(
+        {
+            "rank": F.row_number().over(by_rank),
+            "is_same": says.eqNullSafe(F.first(says).over(by_rank)),
+            "repeats": says.eqNullSafe(F.lag(says).over(by_rank)),
+            "old_partition": F.max(F.when(F.col("is_old"), place)).over(of_key),
+        }
+    )
+
+
+def _precedence(order: Order, has_flags: bool) -> Sequence[Column]:
+    greatest = [F.desc_nulls_last(name) for name in (*order.versions, "_digest", *order.ties)]
+    pointer = [F.asc(name) for name in POINTER]
+    if order.by_pointer:
+        return [*greatest, *pointer, F.desc("is_old")]
+    doubts = [F.asc(F.size("quality_flags")), F.asc(F.array_join("quality_flags", ","))]
+    # A copy changes nothing: the old row stays.
+    return [*greatest, *(doubts if has_flags else []), F.desc("is_old"), *pointer]
+
+
+def changed(rows: DataFrame) -> DataFrame:
+    """Of `ranked` rows the new ones that are in force now."""
+    return rows.where((F.col("rank") == 1) & ~F.col("is_old"))
+
+
+def counts() -> tuple[Column, Column, Column]:
+    """Aggregates over `ranked` rows: of the new ones taken, superseded, duplicates."""
+    is_new, is_first = ~F.col("is_old"), F.col("rank") == 1
+    return (
+        F.count_if(is_new & is_first),
+        F.count_if(is_new & ~is_first & ~F.col("repeats")),
+        F.count_if(is_new & ~is_first & F.col("repeats")),
+    )

@@ -1,0 +1,157 @@
+"""A made-up school in a lake: landing and building its files, and what the tables must hold."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Iterable, Sequence
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from deltalake import DeltaTable
+
+from lake.delta_reading import delta_rows
+from lake.school import Delivery, School
+from lake.school.life import Record, Value
+from lake.school.rows import Placed
+from lake.school.versions import canonical_content
+from lake.storage import LocalStore
+from schemas.derivations import arrow_schema
+from schemas.records.sources import SOURCES
+from schemas.tables import TABLES
+from tests.landing.zones import School as Zone
+from tests.pipelines.lakes import KEY
+
+if TYPE_CHECKING:
+    from lake.storage import ObjectStore
+
+Row = dict[str, Any]
+COMPARED = (
+    "silver.student_versions", "silver.dim_students", "silver.dim_courses",
+    "silver.fact_attendance", "silver.fact_assessments", "silver.fact_enrollments",
+    "silver.fact_student_progress", "silver.fact_support_tickets", "silver.records_quarantine",
+    "silver.records_held", "restricted.student_directory", "restricted.ticket_texts",
+)  # fmt: skip
+POINTER = ("_content_hash", "_row")
+CONTACTS = ("student_name", "email", "phone", "date_of_birth")
+
+
+def hash_of(student: object) -> str:
+    """The pseudonym, as the standard library computes it."""
+    return hmac.new(KEY.encode(), f"default\x1f{student}".encode(), hashlib.sha256).hexdigest()
+
+
+def land(root: Path, school: School, deliveries: Iterable[Delivery]) -> None:
+    zone = Zone(root)
+    for delivery in deliveries:
+        zone.put(delivery.name, (school.folder / delivery.name).read_bytes())
+        zone.land()
+
+
+def rows_of(store: ObjectStore, name: str) -> list[Row]:
+    """All rows of the table, sorted by its keys."""
+    table = TABLES[name]
+    uri = store.delta_uri(table.path)
+    if not DeltaTable.is_deltatable(uri):
+        return []
+    rows = delta_rows(DeltaTable(uri), arrow_schema(table)).to_pylist()
+    return sorted(rows, key=lambda row: tuple(str(row[key]) for key in table.keys))
+
+
+def tables_of(root: Path) -> dict[str, list[Row]]:
+    """Every row of every table of records, without the place that it came from.
+
+    Of what was set aside the place is the row.
+    """
+    store = LocalStore(root)
+    tables = {}
+    for name in COMPARED:
+        keys = TABLES[name].keys
+        left_out = {column for column in POINTER if column not in keys}
+        tables[name] = [
+            {column: value for column, value in row.items() if column not in left_out}
+            for row in rows_of(store, name)
+        ]
+    return tables
+
+
+def versions_of(root: Path) -> dict[str, int]:
+    store = LocalStore(root)
+    uris = {name: store.delta_uri(TABLES[name].path) for name in COMPARED}
+    return {name: DeltaTable(uri).version() for name, uri in uris.items()}
+
+
+def true_rows(school: School, name: str) -> list[Row]:
+    """The rows of a silver table as the school knows them, with pseudonyms."""
+    rows = [_as_in_silver(record) for record in school.truth.tables[name.removeprefix("silver.")]]
+    keys = TABLES[name].keys
+    return sorted(rows, key=lambda row: tuple(str(row[key]) for key in keys))
+
+
+def _as_in_silver(record: Record) -> Row:
+    row: Row = dict(record)
+    if "student_id" in row:
+        row["student_hash"] = hash_of(row.pop("student_id"))
+    if "time_spent_minutes" in row:
+        minutes = row.pop("time_spent_minutes")
+        row["time_spent_seconds"] = None if minutes is None else minutes * 60
+    return row
+
+
+def true_asides(school: School) -> tuple[set[tuple[Any, ...]], set[tuple[Any, ...]]]:
+    """(source, content hash, row, reason) of what is quarantined, and of what is held."""
+    hashes = {delivery.name: delivery.content_hash for delivery in school.deliveries}
+
+    def places(items: Iterable[Any]) -> set[tuple[Any, ...]]:
+        return {(i.source, hashes[i.file], i.number, i.reason) for i in items}
+
+    return places(school.truth.quarantined), places(school.truth.held)
+
+
+def true_directory(school: School) -> dict[str, dict[str, Value]]:
+    """Student hash → particulars: of each field the newest that any accepted record told."""
+    aside = {(i.file, i.number) for i in (*school.truth.quarantined, *school.truth.held)}
+    conflicting = {
+        (i.file, i.number) for i in school.truth.quarantined if i.reason == "conflicting_version"
+    }
+    told: dict[tuple[str, str], list[tuple[str, str, str, Value]]] = {}
+    for placed in school.rows:
+        record, source = placed.row.record, SOURCES[placed.row.source]
+        place = (placed.file, placed.number)
+        if (place in aside and place not in conflicting) or source.name not in (
+            "students", "students_enrollment",
+        ):  # fmt: skip
+            continue
+        at = _instant(record[source.version_field])
+        digest = hashlib.sha256(canonical_content(source, record).encode()).hexdigest()
+        for name in CONTACTS:
+            if (value := record.get(name)) is not None:
+                key = (hash_of(record["student_id"]), name)
+                told.setdefault(key, []).append((at, digest, str(value), value))
+    students = {student for student, _ in told}
+    found: dict[str, dict[str, Value]] = {s: dict.fromkeys(CONTACTS) for s in students}
+    for (student, name), values in told.items():
+        found[student][name] = max(values)[3]
+    return found
+
+
+def _instant(moment: Value) -> str:
+    if isinstance(moment, datetime):
+        return moment.astimezone(UTC).isoformat()
+    return datetime.combine(moment, datetime.min.time(), UTC).isoformat() if isinstance(
+        moment, date
+    ) else ""  # fmt: skip
+
+
+def identifiers(rows: Sequence[Placed]) -> set[str]:
+    """Texts of the school that may be in no file of silver."""
+    found: set[str] = set()
+    for placed in rows:
+        record = placed.row.record
+        for name in ("student_id", "student_name", "email", "phone", "body"):
+            if isinstance(value := record.get(name), str):
+                found.add(value)
+        if placed.row.source == "support_tickets":
+            found.add(str(record["subject"]))
+    return found
