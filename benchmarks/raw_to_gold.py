@@ -214,9 +214,9 @@ def lines_of(outcome: Outcome) -> Iterator[str]:
         yield ""
         yield f"{f'round {number}':<22}seconds    CPU-s   peak GiB"
         jvm = one.build.process.java_bytes / GIB
-        yield _process_line("lmslake", one.build.process) + f"   (JVM {jvm:.2f})"
-        yield _process_line("  without gates", one.gateless.process)
-        yield _process_line("DuckDB", one.peer)
+        yield process_line("lmslake", one.build.process) + f"   (JVM {jvm:.2f})"
+        yield process_line("  without gates", one.gateless.process)
+        yield process_line("DuckDB", one.peer)
         yield f"ratio        {one.ratio:16.2f}   {one.phases_ratio:.2f} without start and end"
         yield f"gates' share {one.gates_share:16.1%}   {one.gates_cpu_share:.1%} of CPU time"
         for phase, seconds in one.build.phases.items():
@@ -228,7 +228,7 @@ def lines_of(outcome: Outcome) -> Iterator[str]:
             yield f"  {name:<32}{ours:>12,}{theirs:>12,}{differs}"
 
 
-def _process_line(name: str, measured: Measured) -> str:
+def process_line(name: str, measured: Measured) -> str:
     return (
         f"{name:<19}{measured.seconds:10.1f}{measured.cpu_seconds:9.1f}"
         f"{measured.peak_bytes / GIB:11.2f}"

@@ -41,6 +41,9 @@ FEW_ROWS = 20_000
 # Rows of days that stay as they are beside new ones are copied without Spark up to so many: no
 # more than some hundred bytes each, in tables that are replaced by days.
 COPIED_ROWS = 1_000_000
+# Each task of Spark writes a file for each partition whose rows it has: rows of more partitions
+# than this are brought together by partition first.
+FEW_PARTITIONS = 8
 # Another process may commit (compact, say) between a commit and the look at it.
 RECENT_COMMITS = 20
 # SQL that selects all rows.
@@ -248,6 +251,8 @@ class LakeTables:
                 rows = self.with_others(name, rows, days, but_of)
                 at_most, but_of = at_most + known, None
         for_spark = at_most > COLLECTED_ROWS
+        if for_spark and len(days) > FEW_PARTITIONS:
+            rows = rows.hint("rebalance", table.partition_by)
         predicate = values_predicate(table.partition_by, days, for_spark=for_spark)
         return self._write(name, rows, build_id, at_most, predicate, but_of)
 
