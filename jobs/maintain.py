@@ -43,7 +43,7 @@ def chosen_parts(
     type=click.IntRange(2),
     default=8,
     show_default=True,
-    help="Small files of one day that are worth a rewrite.",
+    help="Small files of one day or partition that are worth a rewrite.",
 )
 @click.option(
     "--target-mb",
@@ -71,7 +71,7 @@ def chosen_parts(
     type=click.FloatRange(0),
     default=3,
     show_default=True,
-    help="How long a running build is waited for before a table is left for later.",
+    help="How long a writer at work is waited for before a table is left for later.",
 )
 @click.option(
     "--force", is_flag=True, help="Allow shorter ages, and to sweep any number of objects."
@@ -88,19 +88,19 @@ def command(
 ) -> None:
     """Keep the files of the lake few, and none that nobody needs. No row changes.
 
-    Run it once an hour or a day, beside builds, `lmslake stream` and archivers: it holds the
-    builds' lock for one commit at a time, and what is in use then is left for the next run.
-    It needs no Spark.
+    Run it once an hour or a day, beside builds, `lmslake stream`, `land` and archivers: it holds
+    the lock of a table's writers for one commit at a time, and what is in use then is left for the
+    next run. It needs no Spark.
 
     \b
-    optimize  joins small files of each day; silver.events stay sorted by time, without the rows
-              that deletion vectors hide
+    optimize  joins small files of each day or other partition; silver.events stay sorted by time,
+              without the rows that deletion vectors hide, rows of landed files by their file
     vacuum    removes files that no version of the last --retention-days names, and what writers
               that died have left among a table's files
     sweep     removes objects of events/raw and events/quarantine that the ledger does not name,
               older than --orphan-age-hours, and forgotten temporary files
-    ledger    optimize for the ledger, the journal and the results of gates, a checkpoint, and the
-              end of commits that are older than 30 days
+    ledger    optimize for the ledger, the list of landed files, the journals and the results of
+              gates, a checkpoint, and the end of commits that are older than 30 days
 
     \b
     How short may --retention-days be? Longer than the longest query, build or pause of a reader:

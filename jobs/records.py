@@ -1,4 +1,4 @@
-"""`lmslake records`: school records from bronze to silver."""
+"""`lmslake records`: school records from bronze to silver and gold."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import click
 
 from jobs.build import print_progress
 from jobs.cli import run
+from jobs.records_send import command as send_command
+from jobs.records_stream import command as stream_command
 
 if TYPE_CHECKING:
     from lake.pipelines.build import Progress
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def command() -> None:
-    """Take landed files of school records to dimensions and facts.
+    """Take landed files of school records to dimensions, facts and gold.
 
     `lmslake land` brings files to bronze as they are; what happens to their rows from there on is
     written in docs/cleaning-rules.md.
@@ -24,8 +26,9 @@ def command() -> None:
 
 
 @command.command("build")
-def build_command() -> None:
-    """Clean new rows and take them to the tables of silver.
+@click.option("--rederive", is_flag=True, help="Derive all of gold anew, new files or not.")
+def build_command(*, rederive: bool) -> None:
+    """Clean new rows and take them to the tables of silver, and to gold what follows from them.
 
     Takes the landed files that no build has taken. Which files come first makes no difference:
     of several versions of a record the newest is in force, and the history of a student follows
@@ -33,19 +36,25 @@ def build_command() -> None:
     silver.records_quarantine with its reason; one whose student or course is not known yet waits
     in silver.records_held. Building again changes no row.
 
+    Gold changes on the days, in the months and of the students that the files change. Days that
+    were built before are judged by changed rules of risk (LMSLAKE_RISK_…) once --rederive was
+    given.
+
     \b
     Examples:
       lmslake land && lmslake records build
       lmslake sql "SELECT source, reason, count(*) FROM silver.records_quarantine GROUP BY ALL"
+      lmslake sql "SELECT * FROM gold.student_risk_monitor ORDER BY as_of_date DESC LIMIT 20"
+      LMSLAKE_RISK_ATTENDANCE_BELOW=0.9 lmslake records build --rederive
       spark-submit --properties-file $(lmslake spark-conf) jobs/records.py build
 
     Exit code 0: built, or nothing to do; 1: a gate stopped a table, or another fault.
     """
-    print_report(build_landed(print_progress))
+    print_report(build_landed(print_progress, rederive=rederive))
 
 
 def print_report(report: RecordsReport | None) -> None:
-    """Say what became of the rows of each source."""
+    """Say what became of the rows of each source, and which rows of gold changed."""
     if report is None:
         click.echo("Nothing to build: every landed file is in the tables already.")
         return
@@ -56,27 +65,31 @@ def print_report(report: RecordsReport | None) -> None:
             f"{told.quarantined:,} quarantined, {told.held:,} held; {told.released:,} of them "
             f"were held before; {len(told.days):,} days changed"
         )
+    for published in report.gold:
+        click.echo(str(published))
     click.echo(f"build {report.build_id}: {report.files:,} files; {report.seconds:.1f} s")
 
 
-def build_landed(progress: Progress) -> RecordsReport | None:
+def build_landed(progress: Progress, *, rederive: bool = False) -> RecordsReport | None:
     """Build in a session of its own; starts none where there is nothing to do."""
     from lake.pipelines.build import open_lake
     from lake.pipelines.records.build import build_records
-    from lake.pipelines.records.contents import is_little, pending_contents, records_journal
+    from lake.pipelines.records.contents import has_work, is_little
     from lake.settings import Settings
     from lake.storage import open_store
 
     settings = Settings.from_env()
     settings.key()
     store = open_store(settings)
-    journal = records_journal(store)
-    if not pending_contents(store, journal, journal.unfinished()):
+    if not (rederive or has_work(store)):
         return None
     progress("starting Spark")
     with open_lake(settings, "lmslake records build", grows=not is_little(store)) as lake:
-        return build_records(lake, progress=progress)
+        return build_records(lake, settings.school, progress, settings.risk, rederive=rederive)
 
+
+command.add_command(send_command)
+command.add_command(stream_command)
 
 if __name__ == "__main__":
     run(command)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from typing import TYPE_CHECKING
 
@@ -50,7 +51,7 @@ def _shown(name: str, value: object) -> str:
         return "not set"
     if isinstance(value, SecretStr) or name in HIDDEN:
         return "set (hidden)"
-    return str(value)
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else str(value)
 
 
 if __name__ == "__main__":

@@ -57,15 +57,19 @@ def command(query: str, output_format: str | None, output: Path | None, limit: i
     text = sys.stdin.read() if query == "-" else query
     answer = sql(Settings.from_env(), text)
     with readable_errors():
-        if chosen == "table" and output is None:
-            _print_table(answer, limit or TABLE_ROWS, is_cut=limit is None)
-            return
-        rows = answer if limit is None else answer.limit(limit)
         if output is None:
-            _send(rows, chosen)
+            print_answer(answer, chosen, limit)
         else:
-            _write_whole(rows, chosen, output)
+            _write_whole(answer if limit is None else answer.limit(limit), chosen, output)
             click.echo(f"wrote {output}", err=True)
+
+
+def print_answer(answer: duckdb.DuckDBPyRelation, chosen: str, limit: int | None = None) -> None:
+    """The rows on standard output, at most `limit`; one of FORMATS. Within `readable_errors`."""
+    if chosen == "table":
+        _print_table(answer, limit or TABLE_ROWS, is_cut=limit is None)
+    else:
+        _send(answer if limit is None else answer.limit(limit), chosen)
 
 
 def _format_of(output: Path | None) -> str:
@@ -97,7 +101,7 @@ def _send(rows: duckdb.DuckDBPyRelation, chosen: str) -> None:
         raise click.UsageError("Parquet is not for the screen: add --output FILE.parquet.")
     with tempfile.TemporaryDirectory(prefix="lmslake-") as folder:
         path = Path(folder) / "answer"
-        _write(rows, "csv" if chosen == "table" else chosen, path)
+        _write(rows, chosen, path)
         with path.open("rb") as source:
             shutil.copyfileobj(source, stdout)
     stdout.flush()

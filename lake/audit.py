@@ -138,7 +138,7 @@ def _compare_with_silver(
         except LakeError as error:
             outcome.faults.append(f"{day}: {error}")
             continue
-        for count in _fetch(connection, COUNTS):
+        for count in fetched(connection, COUNTS):
             line = lines[day, count["topic"]]
             if count["records"] != line.raw:
                 line.faults.append(
@@ -154,7 +154,7 @@ def _compare_with_silver(
             line.silver_digest = int(count["silver_digest"]) % DIGEST_MODULUS
             if line.silver_digest != digest:
                 line.faults.append("the digests of the event ids in raw and in silver differ")
-        for fault in _fetch(connection, SURPLUS):
+        for fault in fetched(connection, SURPLUS):
             key = (day, fault["topic"])
             line = lines.setdefault(key, Line(fault["topic"], day))
             line.faults.append(f"{fault['events']} events in silver {fault['what']}")
@@ -252,8 +252,11 @@ FROM silver_bodies WHERE NOT is_quarantined GROUP BY event_id HAVING count(*) > 
 """
 
 
-def _fetch(connection: duckdb.DuckDBPyConnection, query: str) -> Iterator[dict[str, Any]]:
-    relation = connection.execute(query)
+def fetched(
+    connection: duckdb.DuckDBPyConnection, query: str, **values: Any
+) -> Iterator[dict[str, Any]]:
+    """Rows of the answer by column; `values` are the query's parameters."""
+    relation = connection.execute(query, values)
     names = [column[0] for column in relation.description or ()]
     for row in relation.fetchall():
         yield dict(zip(names, row, strict=True))

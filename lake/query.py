@@ -22,6 +22,9 @@ from schemas.derivations import ArrayType, ColumnType, RecordType, ScalarType, p
 from schemas.table import LAYERS, Table
 from schemas.tables import TABLES
 from schemas.tables.records import LANDED_FILES, RECORDS
+from schemas.tables.records_gold import RECORDS_GOLD
+from schemas.tables.records_silver import RECORD_BUILDS, RECORDS_SILVER
+from schemas.tables.restricted import RESTRICTED
 
 if TYPE_CHECKING:
     import duckdb
@@ -42,7 +45,13 @@ DUCKDB_TYPES = {
 WRITTEN_BY = {
     "bronze.raw_objects": "lmslake ingest FILE…",
     "silver.dim_chapters": "lmslake catalog load FILE.csv",
+    "silver.ticket_labels": "lmslake tickets label",
+    "gold.student_360": "lmslake picture build",
     **{table.name: "lmslake land" for table in (*RECORDS.values(), LANDED_FILES)},
+    **{
+        table.name: "lmslake records build"
+        for table in (*RECORDS_SILVER, RECORD_BUILDS, *RESTRICTED, *RECORDS_GOLD)
+    },
 }
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -126,28 +128,26 @@ def opened_source(path: Path) -> Iterator[SourceFile]:
         raise LakeError(f"{path} cannot be read: {error.strerror}") from None
 
 
+def sha256_of(file: BufferedReader) -> str:
+    """SHA-256 of what is left to read of a file, hex."""
+    return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _hashed(path: Path) -> SourceFile:
-    digest, size = hashlib.sha256(), 0
     with path.open("rb") as file:
         modified_ns = os.fstat(file.fileno()).st_mtime_ns
-        while chunk := file.read(READ_CHUNK):
-            digest.update(chunk)
-            size += len(chunk)
-    return SourceFile(path, str(path), digest.hexdigest(), size, modified_ns)
+        # A file may grow: its size is what was hashed of it.
+        return SourceFile(path, str(path), sha256_of(file), file.tell(), modified_ns)
 
 
 def _spooled(path: Path, spool: BinaryIO) -> SourceFile:
     is_stdin = str(path) == STDIN
-    digest, size = hashlib.sha256(), 0
     source = sys.stdin.buffer if is_stdin else path.open("rb")  # a named pipe
-    while chunk := source.read(READ_CHUNK):
-        digest.update(chunk)
-        size += len(chunk)
-        spool.write(chunk)
+    shutil.copyfileobj(source, spool, READ_CHUNK)
     spool.flush()
     copy = Path(spool.name)
     name = "standard input" if is_stdin else str(path)
-    return SourceFile(copy, name, digest.hexdigest(), size, copy.stat().st_mtime_ns)
+    return replace(_hashed(copy), name=name)
 
 
 def _limited(file: BinaryIO, size: int) -> Iterator[bytes]:

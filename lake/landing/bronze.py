@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from lake.delta_reading import delta_rows, missing_columns
 from lake.delta_writing import check_types
 from lake.errors import LakeError
+from lake.landing.faults import BronzeChangedError
 from lake.landing.rows import Batch
 from schemas.derivations import arrow_schema
 from schemas.tables.records import LANDED_FILES, RECORDS
@@ -83,11 +85,10 @@ class Bronze:
         if table is None:
             return {}
         names = ("content_hash", "file_name", "landed_at")
-        declared = arrow_schema(LANDED_FILES)
-        rows = delta_rows(table, pa.schema([declared.field(name) for name in names]))
+        schema = pa.schema([arrow_schema(LANDED_FILES).field(name) for name in names])
         return {
             row["content_hash"]: FirstLanding(row["file_name"], row["landed_at"])
-            for row in rows.to_pylist()
+            for row in delta_rows(table, schema).to_pylist()
         }
 
     def has_rows_of(self, source: str, content_hash: str) -> bool:
@@ -95,7 +96,7 @@ class Bronze:
         table = self._existing(RECORDS[source])
         if table is None:
             return False
-        _check_is_declared(RECORDS[source], table)
+        check_is_declared(RECORDS[source], table)
         return table.transaction_version(_app_id(content_hash)) is not None
 
     def add_rows(
@@ -120,7 +121,7 @@ class Bronze:
         def rows() -> Iterator[pa.RecordBatch]:
             try:
                 for batch in batches:
-                    yield _record_batch(schema, batch, origin)
+                    yield record_batch(schema, batch, origin)
                 before_commit()
             except BaseException as error:
                 raised.append(error)
@@ -129,7 +130,8 @@ class Bronze:
         # A file that is refused at its beginning makes no table.
         made = rows()
         first = next(made, None)
-        reader = pa.RecordBatchReader.from_batches(schema, _chained(first, made))
+        everything = chain([] if first is None else [first], made)
+        reader = pa.RecordBatchReader.from_batches(schema, everything)
         try:
             self._append(declared, reader, origin.content_hash)
         except Exception:
@@ -149,7 +151,7 @@ class Bronze:
         from deltalake.exceptions import CommitFailedError
 
         table = self._existing(declared) or self._created(declared)
-        _check_is_declared(declared, table)
+        check_is_declared(declared, table)
         # A column that was declared since the table was written is added to it.
         is_older = missing_columns(table, declared.column_names)
         merge: Any = {"schema_mode": "merge"} if is_older else {}
@@ -165,7 +167,7 @@ class Bronze:
                 **merge,
             )
         except CommitFailedError as error:
-            raise LakeError(
+            raise BronzeChangedError(
                 f"{declared.name} was changed by another process meanwhile; nothing was added.\n"
                 f"  Run the command again: it goes on where it stopped. ({error})"
             ) from None
@@ -215,7 +217,7 @@ def _commit_of(content_hash: str) -> CommitProperties:
     )
 
 
-def _check_is_declared(declared: Table, table: DeltaTable) -> None:
+def check_is_declared(declared: Table, table: DeltaTable) -> None:
     """Raises LakeError where the table has other columns, or other types, than declared."""
     found = [field.name for field in table.schema().fields]
     if unknown := [name for name in found if name not in declared.column_names]:
@@ -228,15 +230,7 @@ def _check_is_declared(declared: Table, table: DeltaTable) -> None:
     check_types(table, arrow_schema(declared))
 
 
-def _chained(
-    first: pa.RecordBatch | None, rest: Iterator[pa.RecordBatch]
-) -> Iterator[pa.RecordBatch]:
-    if first is not None:
-        yield first
-        yield from rest
-
-
-def _record_batch(schema: pa.Schema, batch: Batch, origin: Origin) -> pa.RecordBatch:
+def record_batch(schema: pa.Schema, batch: Batch, origin: Origin) -> pa.RecordBatch:
     import pyarrow as pa
 
     count = len(batch)

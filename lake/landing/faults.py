@@ -1,6 +1,12 @@
-"""Why a file of records is refused as a whole."""
+"""Why a file of records is refused as a whole, or left for later."""
 
 from __future__ import annotations
+
+from lake.errors import LakeError
+
+
+class BronzeChangedError(LakeError):
+    """Another process was faster: what was to be committed may be committed later."""
 
 
 class FileFault(Exception):  # noqa: N818 - a fault of the file, not of the program

@@ -45,7 +45,7 @@ class JsonRecords:
         """Every element in order. Raises FileFault where they cannot all be read, and at the end
         where no object has a required field.
         """
-        mapping = _Mapping(self.source, counts)
+        mapping = RowMapping(self.source, counts)
         indices = range(len(self.source.fields))
         with self.text.open() as stream:
             pending, characters = Pending(), 0
@@ -151,7 +151,7 @@ def _wrapped(window: Window, member: str, source: Source) -> Iterator[Element]:
             raise FileFault("two_arrays", f"{member} and {name[:40]} both hold records; split them")
 
 
-class _Mapping:
+class RowMapping:
     """Objects to rows: values in the order of the source's fields, as text."""
 
     def __init__(self, source: Source, counts: Counts) -> None:

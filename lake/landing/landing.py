@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -12,10 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from lake.landing.bronze import Bronze, FirstLanding, LandedFile, Origin
-from lake.landing.faults import FileFault
+from lake.landing.faults import BronzeChangedError, FileFault
 from lake.landing.naming import FAILED, PROCESSED, REASON, readable, source_of
 from lake.landing.reading import Limits, Reading, open_reading
 from lake.landing.zone import FileChanged, Zone, ZoneFile, free_key
+from lake.sources import sha256_of
 
 if TYPE_CHECKING:
     from lake.storage import Lease
@@ -139,7 +139,8 @@ def land_given(landing: Landing, paths: Iterable[Path], source: Source | None) -
 def land_zone_file(landing: Landing, zone: Zone, file: ZoneFile) -> Outcome:
     """Land a file of the zone and move it to processed/, or to failed/ with its reason.
 
-    A file that is gone, changes or cannot be read stays where it is. Raises LakeError.
+    A file that is gone, changes or cannot be read stays where it is, and so does one for which
+    the tables were changed by another process. Raises LakeError.
     """
     try:
         with zone.fetched(file) as path:
@@ -149,6 +150,8 @@ def land_zone_file(landing: Landing, zone: Zone, file: ZoneFile) -> Outcome:
         return _left(file.key, "is gone")
     except FileChanged:
         return _left(file.key, "is being changed; left for the next look")
+    except BronzeChangedError as error:
+        return _left(file.key, f"{str(error).splitlines()[0]} Left for the next look")
     except PermissionError as error:
         return _left(file.key, f"cannot be read or moved: {error.strerror}", is_trouble=True)
     return outcome
@@ -197,4 +200,4 @@ def _left(name: str, note: str, *, is_trouble: bool = False) -> Outcome:
 def hash_of(path: Path) -> str:
     """SHA-256 of a file's bytes, hex."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of(file)

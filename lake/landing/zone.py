@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from lake.errors import LakeError
 from lake.landing.naming import FAILED, MARKER, PROCESSED, is_taken, source_of_folder
@@ -16,7 +15,6 @@ from lake.storage import LocalStore
 
 if TYPE_CHECKING:
     from lake.settings import Settings
-    from lake.storage_s3 import S3Store
 
 Stamp = tuple[object, ...]
 
@@ -84,6 +82,7 @@ def open_zone(address: str, settings: Settings, *, is_made: bool) -> Zone:
     Raises LakeError where there is none.
     """
     if address.startswith("s3a://"):
+        from lake.landing.zone_s3 import S3Zone
         from lake.storage_s3 import S3Store
 
         return S3Zone(S3Store.from_settings(settings.model_copy(update={"root": address})))
@@ -110,7 +109,8 @@ def free_key(zone: Zone, folder: str, name: str, content_hash: str) -> str:
     return f"{folder}/{name.removesuffix(suffix)}-{content_hash[:8]}{suffix}"
 
 
-def _is_for_files(folder: str) -> bool:
+def is_for_files(folder: str) -> bool:
+    """Whether files may arrive in a folder of that name."""
     return not folder.startswith(".") and folder not in (PROCESSED, FAILED)
 
 
@@ -128,7 +128,7 @@ class LocalZone:
 
     def look(self) -> Look:
         with os.scandir(self.folder) as entries:
-            folders = sorted(e.name for e in entries if e.is_dir() and _is_for_files(e.name))
+            folders = sorted(e.name for e in entries if e.is_dir() and is_for_files(e.name))
         look = Look(other_folders=[name for name in folders if not source_of_folder(name)])
         for folder in ("", *(name for name in folders if source_of_folder(name))):
             look.files.extend(self._files(folder))
@@ -176,93 +176,6 @@ class LocalZone:
 def _stamp(path: Path) -> tuple[int, int, int]:
     found = path.stat()
     return found.st_size, found.st_mtime_ns, found.st_ino
-
-
-class S3Zone:
-    """Objects below a prefix. An object is there as a whole or not at all."""
-
-    is_whole = True
-
-    def __init__(self, store: S3Store) -> None:
-        self._store = store
-        self._client = store.client
-
-    @property
-    def address(self) -> str:
-        return self._store.uri("")
-
-    def look(self) -> Look:
-        files, folders = self._level("")
-        look = Look(files=files)
-        for folder in filter(_is_for_files, folders):
-            if source_of_folder(folder):
-                look.files.extend(self._level(folder)[0])
-            else:
-                look.other_folders.append(folder)
-        return look
-
-    def _level(self, folder: str) -> tuple[list[ZoneFile], list[str]]:
-        """Files and folders directly in a folder: what lies deeper is not listed."""
-        start = self._store.prefix + (f"{folder}/" if folder else "")
-        pages = self._client.get_paginator("list_objects_v2").paginate(
-            Bucket=self._store.bucket, Prefix=start, Delimiter="/"
-        )
-        objects: dict[str, Any] = {}
-        folders: list[str] = []
-        for page in pages:
-            folders += [p["Prefix"][len(start) : -1] for p in page.get("CommonPrefixes", ())]
-            objects |= {o["Key"][len(start) :]: o for o in page.get("Contents", ())}
-        files = [
-            ZoneFile(folder, name, item["Size"], (item["ETag"],), f"{name}{MARKER}" in objects)
-            for name, item in sorted(objects.items())
-            if name and is_taken(name)
-        ]
-        return files, folders
-
-    @contextmanager
-    def fetched(self, file: ZoneFile) -> Iterator[Path]:
-        from botocore.exceptions import ClientError
-
-        with tempfile.NamedTemporaryFile(prefix="lmslake-") as copy:
-            try:
-                self._client.download_fileobj(**self._where(file.key), Fileobj=copy)
-            except ClientError as error:
-                if not self._store.exists(file.key):
-                    raise FileNotFoundError(file.key) from error
-                raise
-            copy.flush()
-            yield Path(copy.name)
-
-    def check(self, file: ZoneFile) -> None:
-        """The copy does not change; whether it was of this object, `move` sees."""
-
-    def move(self, file: ZoneFile, target: str) -> None:
-        from botocore.exceptions import ClientError
-
-        where, (etag,) = self._where(file.key), file.stamp
-        try:
-            self._client.copy(
-                where,
-                self._store.bucket,
-                self._store.prefix + target,
-                ExtraArgs={"CopySourceIfMatch": etag},
-            )
-            self._client.delete_object(**where, IfMatch=etag)
-        except ClientError as error:
-            if error.response["Error"]["Code"] in ("PreconditionFailed", "412", "NoSuchKey", "404"):
-                raise FileChanged from None
-            raise
-        if file.is_marked:
-            self._store.delete(f"{file.key}{MARKER}")
-
-    def _where(self, key: str) -> dict[str, str]:
-        return {"Bucket": self._store.bucket, "Key": self._store.prefix + key}
-
-    def put(self, key: str, body: bytes) -> None:
-        self._store.put(key, body)
-
-    def exists(self, key: str) -> bool:
-        return self._store.exists(key)
 
 
 def names_of(files: Iterable[ZoneFile]) -> str:

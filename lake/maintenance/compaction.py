@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lake.leases import awaited_lease
+from lake.maintenance.locks import lock_of
 from lake.maintenance.table_state import TableFile, TableState, read_state
 from lake.maintenance.work import Outcome, Plan, Tell, opened
 from lake.storage import LeaseHeld
+from schemas.tables.records import RECORDS
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -22,10 +24,10 @@ if TYPE_CHECKING:
     from schemas.table import Table
 
 # Rows lie in the files in this order, so that file statistics tell a lookup which files to skip.
-SORTED_BY = {"silver.events": "ts"}
-# Appended to without the builds' lock, by writers that a compaction does not disturb.
-WITHOUT_LOCK = frozenset({"bronze.raw_objects"})
-BUILD_LOCK = "build"
+SORTED_BY = {
+    "silver.events": "ts",
+    **{table.name: "_content_hash" for table in RECORDS.values()},
+}
 
 # Sorting rewrites a whole partition: worth it when its small files are so large a share of it.
 SORTED_SHARE = 0.25
@@ -84,22 +86,23 @@ def compact_table(
 ) -> Outcome | None:
     """Rewrite the partitions of the table that gain; None where the table does not exist.
 
-    The builds' lock is held for one commit at a time. What another process holds or has changed
-    meanwhile is left for later.
+    The lock of the table's writers is held for one commit at a time. What another process holds or
+    has changed meanwhile is left for later.
     """
     if opened(store, table) is None:
         return None
     before = read_state(store, table)
     jobs = jobs_of(table, before.live, plan)
     if not jobs:
-        few = f"no day has {plan.min_files}" if table.partition_by else f"below {plan.min_files}"
+        at_least = f"no {_place(table)} has {plan.min_files}"
+        few = at_least if table.partition_by else f"below {plan.min_files}"
         return _outcome(part, table, before, before, 0, f"{few} small files")
     saved = sum(job.files - job.files_after for job in jobs)
     if plan.is_dry_run:
         return _would_be(part, table, before, jobs, saved)
     changed, why_left = _rewrite_all(store, table, jobs, plan, tell)
     after = read_state(store, table)
-    note = f"left for later: {why_left}" if why_left else _days(table, jobs)
+    note = f"left for later: {why_left}" if why_left else _places(table, jobs)
     return _outcome(part, table, before, after, changed, note, is_left=bool(why_left))
 
 
@@ -125,9 +128,8 @@ def _rewrite_all(
 def _lock(
     store: ObjectStore, table: Table, plan: Plan, tell: Tell
 ) -> AbstractContextManager[Lease | None]:
-    if table.name in WITHOUT_LOCK:
-        return nullcontext()
-    return awaited_lease(store, BUILD_LOCK, plan.patience, tell)
+    name = lock_of(table)
+    return awaited_lease(store, name, plan.patience, tell) if name else nullcontext()
 
 
 def _batches(jobs: Iterable[Job]) -> Iterator[list[Job]]:
@@ -168,8 +170,13 @@ def _optimize(table: DeltaTable, sort_by: str | None, options: dict[str, Any]) -
     )
 
 
-def _days(table: Table, jobs: Sequence[Job]) -> str:
-    return f"{len(jobs)} days" if table.partition_by else ""
+def _places(table: Table, jobs: Sequence[Job]) -> str:
+    return f"{len(jobs)} {_place(table)}s" if table.partition_by else ""
+
+
+def _place(table: Table) -> str:
+    """What a partition of the table is called."""
+    return "day" if str(table.partition_by).endswith("date") else "partition"
 
 
 def _would_be(
@@ -183,7 +190,7 @@ def _would_be(
         before.bytes,
         before.bytes,
         changes=sum(job.files for job in jobs),
-        note=_days(table, jobs),
+        note=_places(table, jobs),
     )
 
 

@@ -1,4 +1,4 @@
-"""The tables of many tiny commits (ledger, journal, results of gates), and their logs."""
+"""The tables of many tiny commits (ledger, journals, results of gates), and their logs."""
 
 from __future__ import annotations
 

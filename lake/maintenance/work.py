@@ -16,8 +16,11 @@ if TYPE_CHECKING:
     from schemas.table import Table
 
 PARTS = ("optimize", "vacuum", "sweep", "ledger")
-# Written by every flush and every build, in commits of a few rows each.
-LOGS = ("bronze.raw_objects", "bronze.builds", "bronze.gate_results")
+# Written by every flush, every landed file and every build, in commits of a few rows each.
+LOGS = (
+    "bronze.raw_objects", "bronze.builds", "bronze.gate_results", "bronze.landed_files",
+    "bronze.record_builds",
+)  # fmt: skip
 
 # Delta itself remembers a removed file for so long (delta.deletedFileRetentionDuration).
 LONGEST_RETENTION = timedelta(days=7)

@@ -302,7 +302,10 @@ RECORD_BUILDS = replace(
     columns=tuple(
         column.with_(doc="Contents that the build takes, as source/content_hash.")
         if column.name == "paths"
-        else column.with_(doc="Days whose facts it changes.")
+        else column.with_(
+            doc="Once finished: days whose facts or rows of gold it changed, and the first day of "
+            "which the register says another thing; of a repair all days with facts."
+        )
         if column.name == "dates"
         else column.with_(doc="Always empty.")
         if column.name == "session_dates"

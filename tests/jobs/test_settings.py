@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from click.testing import CliRunner
 
 from jobs.settings import command
 from lake.errors import LakeError
+from lake.pipelines.identity import check_student_ids
 from lake.settings import Settings
+from lake.storage import LocalStore
+from lake.transforms.records.conventions import Conventions
 
 
 def test_settings__shows_values_and_where_they_come_from(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,3 +40,68 @@ def test_settings__names_a_wrong_variable_and_not_its_value(
     with pytest.raises(LakeError, match="LMSLAKE_SESSION_GAP_MINUTES") as caught:
         CliRunner().invoke(command, catch_exceptions=False)
     assert "hush" not in str(caught.value)
+
+
+def test_settings__of_a_school_say_how_it_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {
+        "STUDENT_ID_PREFIX": "s-",
+        "STUDENT_ID_WIDTH": "1",
+        "DATE_ORDER": "dmy",
+        "PHONE_REGION": "GB",
+        "PRESENCE_WORDS": '{"LATE": true, "EXCUSED": false}',
+        "LOCATIONS": '{"München": "Munich"}',
+    }
+    for name, value in given.items():
+        monkeypatch.setenv(f"LMSLAKE_{name}", value)
+    assert Settings.from_env().school == Conventions(
+        "s-", 1, "dmy", "GB", {"LATE": True, "EXCUSED": False}, {"München": "Munich"}
+    )
+    printed = CliRunner().invoke(command, catch_exceptions=False).stdout
+    assert 'LMSLAKE_LOCATIONS\t{"München": "Munich"}\tenvironment' in printed
+
+
+def test_settings__without_a_school_are_the_usual_conventions() -> None:
+    assert Settings().school == Conventions()
+    assert Settings(student_id_prefix="any").school == Conventions(student_prefix=None)
+
+
+def test_settings__of_risk_have_the_rules_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    from lake.transforms.records.risk import RiskRules
+
+    assert Settings().risk == RiskRules()
+    monkeypatch.setenv("LMSLAKE_RISK_SCORE_BELOW", "40")
+    monkeypatch.setenv("LMSLAKE_RISK_ABSENCES_IN_A_ROW", "2")
+    assert Settings.from_env().risk == RiskRules(score_below=40.0, absences_in_a_row=2)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("STUDENT_ID_PREFIX", "STU1", "cannot be told from the number"),
+        ("STUDENT_ID_WIDTH", "19", "less than or equal to 18"),
+        ("DATE_ORDER", "ymd", "'dmy' or 'mdy'"),
+        ("PHONE_REGION", "Britain", "no region of telephone numbers"),
+        ("PRESENCE_WORDS", "LATE", "must be a JSON object"),
+        ("PRESENCE_WORDS", '["LATE"]', "must be a JSON object"),
+        ("PRESENCE_WORDS", '{"LATE": true, "LATE": false}', "names a word twice"),
+        ("PRESENCE_WORDS", '{"LATE": "perhaps"}', "valid boolean"),
+        ("LOCATIONS", '{"NYC": 1}', "valid string"),
+        ("RISK_ATTENDANCE_BELOW", "80", "less than or equal to 1"),
+        ("RISK_ATTENDANCE_DAYS", "0", "greater than or equal to 1"),
+        ("RISK_SCORE_DROP", "-15", "greater than 0"),
+    ],
+)
+def test_settings__of_a_school_that_are_wrong_are_named(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, says: str
+) -> None:
+    monkeypatch.setenv(f"LMSLAKE_{name}", value)
+    with pytest.raises(LakeError, match=f"LMSLAKE_{name}: .*{says}"):
+        Settings.from_env()
+
+
+def test_settings__of_student_ids_do_not_change_in_a_lake(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path)
+    check_student_ids(store, Settings().school)
+    check_student_ids(store, Settings(date_order="mdy").school)
+    with pytest.raises(LakeError, match="another LMSLAKE_STUDENT_ID_PREFIX: the students"):
+        check_student_ids(store, Settings(student_id_prefix="any").school)

@@ -21,13 +21,16 @@ from deltalake import DeltaTable, write_deltalake
 import jobs.maintain
 from lake.delta_reading import delta_rows
 from lake.errors import LakeError
+from lake.landing.bronze import Bronze
 from lake.ledger import Ledger, ledger_rows
 from lake.maintenance import PARTS, Outcome, Plan, maintain
 from lake.maintenance.compaction import Job, jobs_of
+from lake.maintenance.locks import lock_of
 from lake.maintenance.table_state import TableFile
 from lake.maintenance.work import LONGEST_RETENTION
 from lake.pipelines.build import build, open_lake
 from lake.pipelines.journal import Journal, Touched
+from lake.pipelines.records.contents import records_journal
 from lake.query import readable_errors, sql
 from lake.raw_objects import GzipLines, Origin, put_lines
 from lake.settings import Settings
@@ -38,6 +41,8 @@ from schemas.tables.bronze import RAW_OBJECTS
 from tests.lake.deletion_vectors import hide_rows
 from tests.lake.raw_zone import RawZone, event, write_lines
 from tests.lake.test_ledger import append
+from tests.landing.files import HEADER, bronze_rows
+from tests.landing.zones import School
 from tests.laws.world import ingest
 from tests.pipelines.lakes import KEY, difference_from, four_days
 from tests.services import Minio
@@ -260,6 +265,116 @@ def test_optimize__leaves_a_table_that_a_build_holds(store: ObjectStore) -> None
     assert outcome.note.startswith("left for later: Another process holds the lock 'build'")
     assert (outcome.changes, len(files_of(store, "silver.events"))) == (0, 2 * FILES)
     assert done(store, "optimize")["silver.events"].files_after == 2
+
+
+PLACES = ("MATH-9", "Kunst & Ton/1", "it's 100%", "日本語")
+
+
+def write_enrollments(store: ObjectStore) -> None:
+    """silver.fact_enrollments of many small files in partitions with all kinds of names."""
+    table = TABLES["silver.fact_enrollments"]
+    for number in range(FILES):
+        rows = [
+            filled(
+                arrow_schema(table),
+                student_hash=f"{number:064x}",
+                course_id=course,
+                quality_flags=[],
+                _content_hash="c",
+                _row=number + 1,
+            )
+            for course in PLACES
+        ]
+        write_deltalake(
+            store.delta_uri(table.path),
+            pa.Table.from_pylist(rows, arrow_schema(table)),
+            mode="append",
+            partition_by="course_id",
+            storage_options=store.storage_options,
+        )
+
+
+def test_optimize__joins_partitions_of_any_name_and_vacuum_takes_the_old_ones(
+    store: ObjectStore, lake_settings: Settings
+) -> None:
+    name = "silver.fact_enrollments"
+    write_enrollments(store)
+    before, seen = rows_of(store, name), digest(lake_settings, name)
+    outcome = done(store, "optimize")[name]
+    assert (outcome.files_before, outcome.files_after) == (FILES * len(PLACES), len(PLACES))
+    assert outcome.note == f"{len(PLACES)} partitions"
+    assert done(store, "vacuum", later=EIGHT_DAYS)[name].files_after == len(PLACES)
+    assert rows_of(store, name) == before
+    assert digest(lake_settings, name) == seen
+
+
+@pytest.mark.parametrize(
+    ("name", "lock"),
+    [
+        ("silver.fact_enrollments", "records"),
+        ("restricted.student_directory", "records"),
+        ("gold.class_daily_performance", "records"),
+        ("bronze.record_builds", "records"),
+        ("gold.student_360", "picture"),
+        ("silver.ticket_labels", "tickets"),
+        ("gold.student_daily_activity", "build"),
+        ("bronze.attendance", None),
+    ],
+)
+def test_lock_of__is_that_of_the_writers(name: str, lock: str | None) -> None:
+    assert lock_of(TABLES[name]) == lock
+
+
+def test_optimize__leaves_records_that_a_build_holds(store: ObjectStore) -> None:
+    write_enrollments(store)
+    with store.lease("build"), store.lease("records"):
+        assert done(store, "optimize")["silver.fact_enrollments"].is_left
+    with store.lease("build"):
+        assert not done(store, "optimize")["silver.fact_enrollments"].is_left
+
+
+def attendance_file(number: int) -> str:
+    """200 rows that cannot be compressed."""
+    draw = random.Random(number)
+    rows = (f"{draw.getrandbits(256):x},s,d,P,{draw.getrandbits(256):x}\n" for _ in range(200))
+    return f"{HEADER}\n{''.join(rows)}"
+
+
+def test_maintain__keeps_landed_files_apart_and_known(lake_root: Path) -> None:
+    """Joined, their rows lie in the order of their contents; what was landed stays landed."""
+    zone = School(lake_root)
+    for number in range(12):
+        zone.put(f"attendance_{number}.csv", attendance_file(number))
+        zone.land()
+    before = bronze_rows(zone.store)
+    for log in lake_root.glob("tables/bronze/*/_delta_log/*"):
+        os.utime(log, (1e9, 1e9))
+    with zone.store.lease("land"):
+        outcomes = done(zone.store, "optimize", "ledger", target_bytes=100_000)
+    assert outcomes["bronze.attendance"].changes == 12
+    assert outcomes["bronze.landed_files"].changes > 0
+    files = sorted(files_of(zone.store, "bronze.attendance"), key=lambda f: f["min._content_hash"])
+    assert len(files) > 1
+    for earlier, later in pairwise(files):
+        assert earlier["max._content_hash"] <= later["min._content_hash"]
+    assert bronze_rows(zone.store) == before
+    zone.put("attendance_again.csv", attendance_file(3))
+    (known,) = zone.land()
+    assert known.kind == "known"
+    bronze = Bronze(zone.store)
+    assert all(bronze.has_rows_of("attendance", content) for content in bronze.landed())
+
+
+def test_ledger__keeps_the_journal_of_records(lake_root: Path) -> None:
+    store = open_store(Settings(root=str(lake_root)))
+    journal = records_journal(store)
+    for number in range(12):
+        journal.record(f"b{number}", "publishing", Touched(), [f"students/{number}"])
+        journal.record(f"b{number}", "finished", Touched(), [f"students/{number}"])
+    assert done(store, "ledger")["bronze.record_builds"].files_after == 1
+    fresh = records_journal(store)
+    assert fresh.applied_paths() == {f"students/{number}" for number in range(12)}
+    assert fresh.unfinished() == []
 
 
 def test_vacuum__takes_vectors_only_when_no_version_needs_them(

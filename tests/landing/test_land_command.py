@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -16,11 +17,14 @@ from click.testing import CliRunner, Result
 
 from jobs.cli import cli
 from lake.errors import LakeError
-from lake.landing.landing import Outcome
+from lake.landing.bronze import Bronze, Origin
+from lake.landing.landing import Outcome, hash_of
+from lake.landing.reading import Limits, open_reading
 from lake.landing.watching import Settling, Watch
-from lake.landing.zone import LocalZone
+from lake.landing.zone import LocalZone, ZoneFile
+from schemas.records.sources import ATTENDANCE
 from tests.landing.files import ASSESSMENT, GOOD, HEADER, bronze_rows, table_rows
-from tests.landing.zones import School
+from tests.landing.zones import School, place_of
 from tests.services import Minio
 
 SECONDS = 120.0
@@ -253,6 +257,52 @@ def test_watch__goes_on_after_an_outage(school: School) -> None:
     assert done.wait(SECONDS)
     running.join(SECONDS)
     assert told == ["[Errno 5] Input/output error; trying again in 0.05 s"]
+
+
+class RacedZone(LocalZone):
+    """A zone in which another process is always a moment faster, the first time."""
+
+    def __init__(self, school: School) -> None:
+        super().__init__(school.folder)
+        self._store = school.store
+        self._checks = 0
+
+    def check(self, file: ZoneFile) -> None:
+        super().check(file)
+        self._checks += 1
+        if self._checks == 2:  # once the rows are read, before they are committed
+            other = threading.Thread(target=self._land_it, args=(file,))
+            other.start()
+            other.join()
+
+    def _land_it(self, file: ZoneFile) -> None:
+        path = self.folder / file.key
+        reading = open_reading(lambda: path.open("rb"), file.name, ATTENDANCE, Limits())
+        origin = Origin(hash_of(path), file.name, datetime.now(UTC))
+        Bronze(self._store).add_rows("attendance", origin, reading.batches(), lambda: None)
+
+
+def test_watch__leaves_a_file_for_the_next_look_where_another_process_was_faster(
+    school: School,
+) -> None:
+    school.put("attendance.csv", GOOD)
+    outcomes: list[Outcome] = []
+    place = place_of(school.store, RacedZone(school))
+    watch = Watch(place, settle_seconds=0.0, poll_seconds=0.05)
+
+    def on_outcome(outcome: Outcome) -> None:
+        outcomes.append(outcome)
+        if outcome.kind == "landed":
+            watch.stop()
+
+    watch.run(on_outcome, lambda _: None, lambda _: False)
+    left, landed = outcomes
+    assert left.kind == "left"
+    assert left.note.startswith("bronze.attendance was changed by another process meanwhile")
+    assert left.note.endswith("Left for the next look")
+    assert landed.rows == 2
+    assert len(bronze_rows(school.store)) == 2
+    assert len(table_rows(school.store, "bronze.landed_files")) == 1
 
 
 def test_land_watch__a_signal_ends_it(school: School, tmp_path: Path) -> None:

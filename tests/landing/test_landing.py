@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 from lake.errors import LakeError
 from lake.landing import delimited
 from lake.landing.naming import source_of
-from lake.landing.zone import FileChanged, LocalZone, S3Zone, open_zone
+from lake.landing.zone import FileChanged, LocalZone, open_zone
+from lake.landing.zone_s3 import S3Zone
 from lake.storage import open_store
 from lake.storage_s3 import S3Store
 from schemas.tables import TABLES

@@ -20,7 +20,9 @@ from lake.storage import LocalStore
 from schemas.derivations import arrow_schema
 from schemas.records.sources import SOURCES
 from schemas.tables import TABLES
+from schemas.tables.records_gold import RECORDS_GOLD
 from tests.landing.zones import School as Zone
+from tests.oracle.records import Limits, Records, gold_of_records
 from tests.pipelines.lakes import KEY
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ COMPARED = (
     "silver.fact_student_progress", "silver.fact_support_tickets", "silver.records_quarantine",
     "silver.records_held", "restricted.student_directory", "restricted.ticket_texts",
 )  # fmt: skip
+GOLD = tuple(table.name for table in RECORDS_GOLD)
 POINTER = ("_content_hash", "_row")
 CONTACTS = ("student_name", "email", "phone", "date_of_birth")
 
@@ -55,8 +58,7 @@ def rows_of(store: ObjectStore, name: str) -> list[Row]:
     uri = store.delta_uri(table.path)
     if not DeltaTable.is_deltatable(uri):
         return []
-    rows = delta_rows(DeltaTable(uri), arrow_schema(table)).to_pylist()
-    return sorted(rows, key=lambda row: tuple(str(row[key]) for key in table.keys))
+    return _sorted(delta_rows(DeltaTable(uri), arrow_schema(table)).to_pylist(), name)
 
 
 def tables_of(root: Path) -> dict[str, list[Row]]:
@@ -76,17 +78,51 @@ def tables_of(root: Path) -> dict[str, list[Row]]:
     return tables
 
 
-def versions_of(root: Path) -> dict[str, int]:
+def gold_of(root: Path) -> dict[str, list[Row]]:
+    """Every row of every table of gold."""
+    return {name: rows_of(LocalStore(root), name) for name in GOLD}
+
+
+def expected_gold(root: Path, limits: Limits | None = None) -> dict[str, list[Row]]:
+    """What gold must hold by the rows of silver."""
     store = LocalStore(root)
-    uris = {name: store.delta_uri(TABLES[name].path) for name in COMPARED}
+    records = Records(
+        rows_of(store, "silver.fact_attendance"),
+        rows_of(store, "silver.fact_assessments"),
+        rows_of(store, "silver.dim_students"),
+    )
+    tables = gold_of_records(records, limits or Limits())
+    return {name: _sorted(rows, name) for name, rows in tables.items()}
+
+
+def _sorted(rows: Iterable[Row], name: str) -> list[Row]:
+    keys = TABLES[name].keys
+    return sorted(rows, key=lambda row: tuple(str(row[key]) for key in keys))
+
+
+def versions_of(root: Path, names: Iterable[str] = COMPARED) -> dict[str, int]:
+    store = LocalStore(root)
+    uris = {name: store.delta_uri(TABLES[name].path) for name in names}
     return {name: DeltaTable(uri).version() for name, uri in uris.items()}
+
+
+def files_of(root: Path, name: str) -> dict[str, set[str]]:
+    """Files of a table by the value of their partition; all under "None" where it has none."""
+    table = DeltaTable(LocalStore(root).delta_uri(TABLES[name].path))
+    actions = table.get_add_actions(flatten=True)
+    paths = actions["path"].to_pylist()
+    partition = TABLES[name].partition_by
+    values = actions[f"partition.{partition}"].to_pylist() if partition else [None] * len(paths)
+    found: dict[str, set[str]] = {}
+    for value, path in zip(values, paths, strict=True):
+        found.setdefault(str(value), set()).add(path)
+    return found
 
 
 def true_rows(school: School, name: str) -> list[Row]:
     """The rows of a silver table as the school knows them, with pseudonyms."""
     rows = [_as_in_silver(record) for record in school.truth.tables[name.removeprefix("silver.")]]
-    keys = TABLES[name].keys
-    return sorted(rows, key=lambda row: tuple(str(row[key]) for key in keys))
+    return _sorted(rows, name)
 
 
 def _as_in_silver(record: Record) -> Row:

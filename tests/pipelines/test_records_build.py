@@ -15,9 +15,13 @@ from lake.pipelines.records.received import PARENTS
 from lake.school import Delivery, School, write_school
 from lake.storage import LocalStore
 from lake.tables import LakeTables
+from schemas.tables import TABLES
 from tests.pipelines.conftest import OpenLake
 from tests.pipelines.records_world import (
+    COMPARED,
     CONTACTS,
+    GOLD,
+    gold_of,
     identifiers,
     land,
     rows_of,
@@ -136,11 +140,13 @@ def test_student_directory__has_the_newest_particulars(school: School, at_once: 
     assert found == true_directory(school)
 
 
-def test_build_records__has_no_identifier_in_silver(school: School, at_once: Built) -> None:
+def test_build_records__has_no_identifier_in_silver_and_gold(
+    school: School, at_once: Built
+) -> None:
     secrets = identifiers(school.rows)
     store = LocalStore(at_once.root)
-    for name in tables_of(at_once.root):
-        if not name.startswith("silver."):
+    for name in (*COMPARED, *GOLD):
+        if TABLES[name].layer not in ("silver", "gold"):
             continue
         for row in rows_of(store, name):
             assert secrets.isdisjoint(str(value) for value in row.values()), name
@@ -162,6 +168,7 @@ def test_build_records__is_the_same_in_any_order(
     batches = [others[::2], others[1::2], parents[::2], parents[1::2]]
     built = _built(tmp_path, school, opened, batches)
     assert tables_of(built.root) == tables_of(at_once.root)
+    assert gold_of(built.root) == gold_of(at_once.root)
     assert any(told.released for report in built.reports for told in report.sources)
 
 
@@ -184,3 +191,4 @@ def test_build_records__survives_its_end_between_any_two_tables(
             crashes += 1
     assert crashes >= 2
     assert tables_of(tmp_path) == tables_of(at_once.root)
+    assert gold_of(tmp_path) == gold_of(at_once.root)

@@ -7,15 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from deltalake import DeltaTable
 
 from lake import tables
 from lake.pipelines.records.build import build_records
 from lake.storage import LocalStore
-from schemas.tables import TABLES
 from tests.landing.zones import School as Zone
 from tests.pipelines.conftest import OpenLake
-from tests.pipelines.records_world import Row, hash_of, rows_of
+from tests.pipelines.records_world import Row, files_of, hash_of, rows_of
 
 if TYPE_CHECKING:
     from lake.pipelines.records.build import RecordsReport
@@ -27,17 +25,6 @@ PRESENCES = "attendance_id,student_id,attendance_date,status,created_at\n"
 COURSES = "course_id,title\nC'1,Algebra\nC2,Biology\n"
 TAKEN = "student_id,course_id,enrollment_date\n"
 DAYS = [date(2025, 9, day) for day in range(1, 9)]
-
-
-def files_of(root: Path, name: str) -> dict[str, set[str]]:
-    """Files by the value of their partition."""
-    table = DeltaTable(LocalStore(root).delta_uri(TABLES[name].path))
-    actions = table.get_add_actions(flatten=True)
-    found: dict[str, set[str]] = {}
-    values = actions[f"partition.{TABLES[name].partition_by}"].to_pylist()
-    for value, path in zip(values, actions["path"].to_pylist(), strict=True):
-        found.setdefault(str(value), set()).add(path)
-    return found
 
 
 def classes(root: Path) -> dict[date, set[str]]:

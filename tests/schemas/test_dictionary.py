@@ -45,7 +45,7 @@ def test_settings_page__names_every_variable_and_shows_no_secret_or_path() -> No
         assert f"`LMSLAKE_{name.upper()}`" in page
     assert str(Path.home()) not in page
     assert str(PROJECT) not in page
-    assert page.count("none (secret)") == 4
+    assert page.count("none (secret)") == 5
 
 
 def test_command__check_names_the_page_that_is_not_current(tmp_path: Path) -> None:

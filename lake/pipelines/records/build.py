@@ -1,4 +1,4 @@
-"""The build of records: landed files to silver, source by source, behind the gates."""
+"""The build of records: landed files to silver, source by source, and gold; behind the gates."""
 
 from __future__ import annotations
 
@@ -14,14 +14,18 @@ from pyspark.sql import functions as F
 from lake.gates import Gate
 from lake.leases import awaited_lease
 from lake.pipelines.build import Progress, silent
-from lake.pipelines.identity import check_identity
-from lake.pipelines.journal import Journal, Touched, Unfinished, new_build_id
+from lake.pipelines.identity import check_identity, check_student_ids
+from lake.pipelines.journal import Journal, Touched, new_build_id
 from lake.pipelines.records.aside import QUARANTINE, publish_held, publish_quarantine
 from lake.pipelines.records.contents import Content, pending_contents, records_journal
 from lake.pipelines.records.facts import TARGETS, build_target
-from lake.pipelines.records.people import Moved, build_students, publish_directory
+from lake.pipelines.records.gold import CLASSES, RISKS, fact_days, is_derived, publish_gold
+from lake.pipelines.records.people import build_students, publish_directory
+from lake.pipelines.records.publish import Published
 from lake.pipelines.records.received import HELD, PARENTS, Pass, SourceReport, receive
+from lake.pipelines.records.touch import Moved, Touch
 from lake.transforms.records.conventions import Conventions
+from lake.transforms.records.risk import RiskRules
 
 if TYPE_CHECKING:
     from lake.pipelines.build import Lake
@@ -41,6 +45,7 @@ class RecordsReport:
     build_id: str
     files: int
     sources: list[SourceReport] = field(default_factory=list)
+    gold: list[Published] = field(default_factory=list)
     seconds: float = 0.0
 
     @property
@@ -50,24 +55,40 @@ class RecordsReport:
 
 
 def build_records(
-    lake: Lake, school: Conventions | None = None, progress: Progress = silent
+    lake: Lake,
+    school: Conventions | None = None,
+    progress: Progress = silent,
+    rules: RiskRules | None = None,
+    *,
+    rederive: bool = False,
 ) -> RecordsReport | None:
-    """Take the landed files that no build has taken yet into silver; None where there are none.
+    """Take the landed files that no build has taken yet into silver, and gold with it.
 
+    None where there are none; with `rederive` all of gold is derived anew from silver in any case.
     Which files come in one build, and in which order, makes no difference to any row. What a
-    killed build left half done is derived anew from its own files. Raises GateFailed where a gate
-    stops a table, and LeaseHeld where another process builds for longer than the settings let it
-    wait.
+    killed build left half done is derived anew: silver from its own files, and all of gold, as
+    nothing tells which of its days and students the build had changed. Raises GateFailed where a
+    gate stops a table, and LeaseHeld where another process builds for longer than the settings let
+    it wait.
     """
     with _only_builder(lake, progress):
+        check_student_ids(lake.store, school or Conventions())
         journal = records_journal(lake.store)
         unfinished = journal.unfinished()
         contents = pending_contents(lake.store, journal, unfinished)
-        if not contents:
+        if not (contents or unfinished or rederive):
             return None
         if unfinished:
             progress("repairing what an unfinished build left")
-        report = _build(lake, journal, contents, unfinished, school or Conventions(), progress)
+        is_whole = bool(unfinished) or rederive or not is_derived(lake.tables)
+        has_parents = any(content.source in PARENTS for content in contents)
+        report = RecordsReport(new_build_id(), len(contents))
+        with Gate(lake.store, report.build_id) as gate:
+            work = Pass(
+                lake, gate, school or Conventions(), bool(unfinished), has_parents,
+                Touch(is_whole), ExitStack(),
+            )  # fmt: skip
+            _build(work, journal, contents, report, rules or RiskRules(), progress)
         for left in unfinished:
             journal.record(left.build_id, "repaired", left.touched)
         return report
@@ -89,30 +110,38 @@ def _only_builder(lake: Lake, progress: Progress) -> Iterator[None]:
 
 
 def _build(
-    lake: Lake,
+    work: Pass,
     journal: Journal,
     contents: Sequence[Content],
-    unfinished: Sequence[Unfinished],
-    school: Conventions,
+    report: RecordsReport,
+    rules: RiskRules,
     progress: Progress,
-) -> RecordsReport:
+) -> None:
     started = time.monotonic()
-    report = RecordsReport(new_build_id(), len(contents))
     paths = [content.path for content in contents]
-    lake.check_lease()
+    work.lake.check_lease()
     journal.record(report.build_id, "publishing", Touched(), paths)
-    with Gate(lake.store, report.build_id) as gate:
-        has_parents = any(content.source in PARENTS for content in contents)
-        work = Pass(lake, gate, school, bool(unfinished), has_parents, ExitStack())
-        moved: Moved | None = None
-        for source in ORDER:
-            of_source = [content for content in contents if content.source == source]
-            with ExitStack() as work.caches:
-                moved = _build_source(work, source, of_source, moved, report, progress)
-        lake.check_lease()
-    journal.record(report.build_id, "finished", Touched(frozenset(report.days)), paths)
+    moved: Moved | None = None
+    for source in ORDER:
+        of_source = [content for content in contents if content.source == source]
+        with ExitStack() as work.caches:
+            moved = _build_source(work, source, of_source, moved, report, progress)
+    report.gold = publish_gold(work, rules, progress)
+    work.lake.check_lease()
+    journal.record(report.build_id, "finished", Touched(_changed_days(work, report)), paths)
     report.seconds = time.monotonic() - started
-    return report
+
+
+def _changed_days(work: Pass, report: RecordsReport) -> frozenset[date]:
+    """Days of which any table says another thing now; the register says it from its one on."""
+    derived = (told.days for told in report.gold if told.name in (CLASSES, RISKS))
+    days = report.days.union(*derived)
+    if work.touch.register_since is not None:
+        days.add(work.touch.register_since)
+    if work.repairs:
+        # What the killed build had changed is not known.
+        days |= fact_days(work.lake.tables)
+    return frozenset(days)
 
 
 def _build_source(

@@ -61,6 +61,13 @@ def pending_contents(
     return [content for content in landed_contents(store) if content.path not in taken]
 
 
+def has_work(store: ObjectStore) -> bool:
+    """Whether files wait for a build, or a killed one for its repair."""
+    journal = records_journal(store)
+    unfinished = journal.unfinished()
+    return bool(unfinished or pending_contents(store, journal, unfinished))
+
+
 def is_little(store: ObjectStore) -> bool:
     """Whether the whole lake has few rows of files."""
     return sum(content.row_count for content in landed_contents(store)) < SMALL_ROWS

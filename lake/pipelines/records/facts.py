@@ -11,15 +11,15 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from lake.pipelines.event_rows import cached
-from lake.pipelines.records.history import with_class
+from lake.pipelines.records.history import with_register
 from lake.pipelines.records.publish import publish_partitions, publish_whole
 from lake.pipelines.records.received import Pass
-from lake.pipelines.records.versions import Order, changed, counts, ranked
+from lake.pipelines.records.versions import Order, changed, counts, displaced, ranked
 from schemas.tables import TABLES
 
 if TYPE_CHECKING:
-    from lake.pipelines.records.people import Moved
     from lake.pipelines.records.received import Received
+    from lake.pipelines.records.touch import Moved
     from schemas.table import Table
 
 STUDENTS = "silver.dim_students"
@@ -109,7 +109,8 @@ def build_target(
 ) -> set[date]:
     """Take the rows, and give the class anew to those of students who moved.
 
-    Returns the days that changed, of a table that has days.
+    Returns the days that changed, of a table that has days. Notes in work.touch what gold follows
+    from.
     """
     rows = _ranked(work, target, received.good) if received else None
     touched: set[date | str] = set()
@@ -117,11 +118,16 @@ def build_target(
     if received and rows is not None:
         taken, places = _counted(target, rows, received)
         touched |= places
+        if taken and target.class_day:
+            work.touch.add(displaced(rows), target.class_day)
     if moved and target.class_day:
         touched |= _stale_days(work, target.name, target.class_day, moved)
     if taken or touched:
         _publish(work, target, rows, touched, taken)
-    return {value for value in touched if isinstance(value, date)}
+    days = {value for value in touched if isinstance(value, date)}
+    if target.class_day:
+        work.touch.days |= days
+    return days
 
 
 def _ranked(work: Pass, target: Target, good: DataFrame) -> DataFrame:
@@ -173,8 +179,10 @@ def _stale_days(work: Pass, name: str, day: str, moved: Moved) -> set[date | str
     facts = tables.read_days(name, days).select("student_hash", day, "class_id")
     theirs = facts.join(F.broadcast(moved.students), "student_hash", "left_semi")
     told = theirs.withColumnRenamed("class_id", "told_class_id")
-    now = with_class(told, tables.read_little(STUDENTS), day)
+    now = with_register(told, tables.read_little(STUDENTS), day)
     stale = now.where(~F.col("class_id").eqNullSafe(F.col("told_class_id")))
+    stale = cached(stale.select("student_hash", day), work.caches)
+    work.touch.add(stale, day)
     return {row[0] for row in stale.select(day).distinct().collect()}
 
 
@@ -200,7 +208,7 @@ def _publish(
         others = whole.join(winners.select(*keys), keys, "left_anti").select(*target.columns)
         whole = others.unionByName(winners)
     if target.class_day:
-        whole = with_class(whole, tables.read_little(STUDENTS), target.class_day)
+        whole = with_register(whole, tables.read_little(STUDENTS), target.class_day)
     whole = whole.select(*table.column_names)
     if table.partition_by is None:
         publish_whole(work, target.name, whole, at_most)

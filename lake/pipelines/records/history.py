@@ -1,6 +1,8 @@
-"""A student's versions as ranges of time, and the class on a day: pure functions of frames."""
+"""A student's versions as ranges of time, and what holds on a day: pure functions of frames."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
@@ -26,43 +28,49 @@ def student_history(versions: DataFrame) -> DataFrame:
     return ranges.withColumn("is_current", F.col("valid_to").isNull())
 
 
-def with_class(facts: DataFrame, students: DataFrame, day: str) -> DataFrame:
-    """Adds class_id: the student's class at the end of the UTC day in the column `day`.
+def with_register(
+    facts: DataFrame, students: DataFrame, day: str, names: Sequence[str] = ("class_id",)
+) -> DataFrame:
+    """Adds what the register says of the student at the end of the UTC day in the column `day`.
 
-    students: rows of silver.dim_students. Days before the first row get that one's class.
+    students: rows of silver.dim_students; names: columns of it. Days before the first row get
+    that one's values.
     """
-    begun = F.struct("valid_from", "class_id")
+    begun = F.struct("valid_from", *names)
     of_student = students.groupBy("student_hash").agg(
         F.array_sort(F.collect_list(begun)).alias("history")
     )
     joined = facts.join(F.broadcast(of_student), "student_hash", "left")
-    return joined.withColumn("class_id", _class_at_end_of(F.col(day))).drop("history")
+    at_end = joined.withColumn("at_end", _row_at_end_of(F.col(day)))
+    return at_end.withColumns({name: F.col("at_end")[name] for name in names}).drop(
+        "history", "at_end"
+    )
 
 
-def _class_at_end_of(day: Column) -> Column:
+def _row_at_end_of(day: Column) -> Column:
     end = F.date_add(day, 1).cast("timestamp")
     history = F.col("history")
     begun = F.filter(history, lambda row: row["valid_from"] < end)
-    last = F.get(begun, F.size(begun) - 1)["class_id"]
-    return F.coalesce(last, F.get(history, F.lit(0))["class_id"])
+    return F.coalesce(F.get(begun, F.size(begun) - 1), F.get(history, F.lit(0)))
 
 
-def class_changes(new: DataFrame, old: DataFrame) -> DataFrame:
-    """Where classes changed of students who had some: student_hash, valid_from, is_first.
+def history_changes(new: DataFrame, old: DataFrame) -> DataFrame:
+    """Where the history of a student changed: student_hash, valid_from, is_known, is_first.
 
-    new, old: all rows of the same students of silver.dim_students. A student's class is another
-    one from the smallest valid_from on; before it, too, where that one is_first.
+    new, old: all rows of the same students of silver.dim_students. What the register says of a
+    student is another thing from the smallest valid_from on; before it, too, where that one
+    is_first. is_known: the student was among the old ones.
     """
-    columns = ("student_hash", "valid_from", "class_id")
+    columns = ("student_hash", "valid_from", *HISTORY)
     both = new.select(*columns, F.lit(1).alias("side")).unionByName(
         old.select(*columns, F.lit(-1).alias("side"))
     )
     of_student = Window.partitionBy("student_hash")
     known = both.withColumns(
         {
-            "had_class": F.min("side").over(of_student) < 0,
+            "is_known": F.min("side").over(of_student) < 0,
             "is_first": F.min("valid_from").over(of_student) == F.col("valid_from"),
         }
     )
-    summed = known.groupBy(*columns, "had_class", "is_first").agg(F.sum("side").alias("side"))
-    return summed.where("side != 0 AND had_class").select("student_hash", "valid_from", "is_first")
+    summed = known.groupBy(*columns, "is_known", "is_first").agg(F.sum("side").alias("side"))
+    return summed.where("side != 0").select("student_hash", "valid_from", "is_known", "is_first")

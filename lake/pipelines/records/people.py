@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, timedelta
 
 from pyspark.sql import Column, DataFrame
@@ -12,9 +11,10 @@ from pyspark.sql import functions as F
 from lake.pipelines.event_rows import cached
 from lake.pipelines.records.aside import conflicting, publish_quarantine
 from lake.pipelines.records.digest import INSTANT
-from lake.pipelines.records.history import class_changes, student_history
+from lake.pipelines.records.history import history_changes, student_history
 from lake.pipelines.records.publish import publish_whole, replace_of_students
 from lake.pipelines.records.received import Pass, Received
+from lake.pipelines.records.touch import Moved
 from lake.pipelines.records.versions import Order, changed, counts, ranked
 from schemas.tables import TABLES
 
@@ -25,16 +25,8 @@ VERSION_ORDER = Order(("student_hash", "updated_at"), by_pointer=True)
 PARTICULARS = ("student_name", "email", "phone", "date_of_birth")
 
 
-@dataclass(frozen=True)
-class Moved:
-    """Students whose class may be another one, on days from `since` (None: on all)."""
-
-    students: DataFrame
-    since: date | None
-
-
 def build_students(work: Pass, received: Received) -> Moved | None:
-    """Take rows of registers; returns whose class is another one now than it was."""
+    """Take rows of registers; returns of whom they say another thing than before."""
     students = cached(received.good.select("student_hash").distinct(), work.caches)
     _publish_versions(work, received, students)
     versions = work.lake.tables.read_little(VERSIONS)
@@ -42,7 +34,7 @@ def build_students(work: Pass, received: Received) -> Moved | None:
     new = cached(student_history(theirs), work.caches)
     stored = work.lake.tables.read_little(STUDENTS)
     old = stored.join(F.broadcast(students), "student_hash", "left_semi")
-    moved = _moved(work, cached(class_changes(new, old), work.caches), students)
+    moved = _moved(work, cached(history_changes(new, old), work.caches), students)
     replace_of_students(work, STUDENTS, new, students)
     publish_directory(work, received.good, ("student_name",), F.col("updated_at"))
     return moved
@@ -71,15 +63,23 @@ def _publish_versions(work: Pass, received: Received, students: DataFrame) -> No
 
 
 def _moved(work: Pass, changes: DataFrame, students: DataFrame) -> Moved | None:
+    """Of the students whom the lake knew: no fact of others is there yet."""
     if work.repairs:
         return _collected(work, students, None)
-    first = F.unix_date(F.to_date(F.min("valid_from")))
-    counted = changes.agg(F.count(F.lit(1)), F.bool_or("is_first"), first)
-    count, is_first, since = counted.collect()[0]
-    if not count:
+    is_known, day = F.col("is_known"), F.unix_date(F.to_date("valid_from"))
+    is_first, since, since_any = changes.agg(
+        F.bool_or(is_known & F.col("is_first")), F.min(F.when(is_known, day)), F.min(day)
+    ).collect()[0]
+    work.touch.register_since = _date(since_any)
+    if since is None:
         return None
-    day = None if is_first else date(1970, 1, 1) + timedelta(days=since)
-    return _collected(work, changes.select("student_hash").distinct(), day)
+    theirs = changes.where("is_known").select("student_hash").distinct()
+    work.touch.moved = _collected(work, theirs, None if is_first else _date(since))
+    return work.touch.moved
+
+
+def _date(day: int | None) -> date | None:
+    return None if day is None else date(1970, 1, 1) + timedelta(days=day)
 
 
 def _collected(work: Pass, students: DataFrame, since: date | None) -> Moved | None:

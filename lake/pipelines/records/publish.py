@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,21 @@ from schemas.tables import TABLES
 
 if TYPE_CHECKING:
     from lake.pipelines.records.received import Pass
+    from lake.tables import Students
+
+
+@dataclass(frozen=True)
+class Published:
+    """What was put in place: so many rows of a table, in partitions with these days (if any)."""
+
+    name: str
+    rows: int
+    days: tuple[date, ...] = ()
+
+    def __str__(self) -> str:
+        unit = "months" if TABLES[self.name].partition_by == "month" else "days"
+        where = f" on {len(self.days):,} {unit}" if self.days else ""
+        return f"{self.name}: {self.rows:,} rows{where}"
 
 
 def publish_partitions(
@@ -44,22 +60,60 @@ def publish_whole(work: Pass, name: str, rows: DataFrame, at_most: int) -> None:
     )
 
 
-def replace_of_students(work: Pass, name: str, rows: DataFrame, students: DataFrame) -> bool:
-    """Put rows in place of those of the students, where they differ; whether they did.
+def replace_changed(
+    work: Pass, name: str, rows: DataFrame, days: Collection[date], students: Students | None
+) -> Published | None:
+    """Put rows in place of the partitions of `days`, of those alone whose rows differ.
+
+    rows: all that the students, or with None everybody, shall have there; other students' rows
+    stay.
+    """
+    table, tables = TABLES[name], work.lake.tables
+    declared = cached(tables.declared(table, rows), work.caches)
+    partition = F.col(str(table.partition_by))
+    differing = declared
+    if tables.rows_at_most(name, days):
+        stored = tables.declared(table, tables.read_days(name, days, students))
+        differing = difference(declared, stored)
+    listed = sorted(row[0] for row in differing.select(partition).distinct().collect())
+    if not listed:
+        return None
+    changed = declared.where(partition.isin(listed))
+    count = changed.count()
+    work.lake.check_lease()
+    build_id = work.gate.build_id
+    work.gate.publish(
+        table,
+        changed,
+        listed,
+        lambda checked: tables.replace_dates(name, checked, listed, build_id, count, students),
+    )
+    return Published(name, count, tuple(listed))
+
+
+def replace_of_students(
+    work: Pass, name: str, rows: DataFrame, students: DataFrame | None
+) -> Published | None:
+    """Put rows in place of those of the students (None: of all), where they differ.
 
     rows: cached, all rows that the students shall have.
     """
     table = TABLES[name]
     stored = work.lake.tables.declared(table, work.lake.tables.read_little(name))
-    theirs = stored.join(F.broadcast(students), "student_hash", "left_semi")
     declared = work.lake.tables.declared(table, rows)
+    theirs = stored
+    if students is not None:
+        theirs = stored.join(F.broadcast(students), "student_hash", "left_semi")
     if difference(declared, theirs.select(*table.column_names)).isEmpty():
-        return False
-    others = stored.join(F.broadcast(students), "student_hash", "left_anti")
-    at_most = work.lake.tables.row_count(name) + rows.count()
-    whole = cached(others.select(*table.column_names).unionByName(declared), work.caches)
-    publish_whole(work, name, whole, at_most)
-    return True
+        return None
+    count = rows.count()
+    whole, at_most = declared, count
+    if students is not None:
+        others = stored.join(F.broadcast(students), "student_hash", "left_anti")
+        whole = others.select(*table.column_names).unionByName(declared)
+        at_most += work.lake.tables.row_count(name)
+    publish_whole(work, name, cached(whole, work.caches), at_most)
+    return Published(name, count)
 
 
 def difference(new: DataFrame, old: DataFrame) -> DataFrame:

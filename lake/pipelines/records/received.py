@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lake.gates import Gate
     from lake.pipelines.build import Lake
     from lake.pipelines.records.contents import Content
+    from lake.pipelines.records.touch import Touch
     from lake.transforms.records.conventions import Conventions
 
 POINTER = ("_content_hash", "_row")
@@ -58,7 +59,8 @@ class Pass:
     # Whether a build was killed: what it may have left half done is derived anew.
     repairs: bool
     has_new_parents: bool
-    # Cached frames of the source that is at work.
+    touch: Touch
+    # Cached frames of the source or table that is at work.
     caches: ExitStack
 
     @property
@@ -105,20 +107,29 @@ def receive(work: Pass, source: str, contents: Sequence[Content]) -> Received | 
 
 
 def _judged(work: Pass, source: str, contents: Sequence[Content], released: Released) -> DataFrame:
-    rules = cleaning(source, work.school)
-    lake = work.lake
-    cleaned = with_clean(_stored(work, source, contents, released), rules)
-    types = {column.name: column.dataType for column in cleaned.schema.fields}
-    rows = cleaned.withColumns(
-        {"_digest": digest(source, rules, types), "reason": first_hard_failure(rules)}
-    )
-    if "student_id" in rows.columns:
-        keys = pseudonym_keys(lake.spark, lake.key, lake.settings.tenant)
-        rows = pseudonymise_events(rows, keys)
+    stored = _stored(work, source, contents, released)
+    rows = clean_rows(work.lake, work.school, source, stored)
     if source in PARENTS:
         return rows.withColumn("missing", F.lit(None).cast("string"))
     missing = F.when(F.col("reason").isNull(), F.col("missing"))
     return with_missing(work, source, rows).withColumn("missing", missing)
+
+
+def clean_rows(lake: Lake, school: Conventions, source: str, stored: DataFrame) -> DataFrame:
+    """Rows of bronze as silver takes them: typed, with student_hash in place of student_id.
+
+    Adds _digest and reason: why the row cannot be kept, null for one that can.
+    """
+    rules = cleaning(source, school)
+    cleaned = with_clean(stored, rules)
+    types = {column.name: column.dataType for column in cleaned.schema.fields}
+    rows = cleaned.withColumns(
+        {"_digest": digest(source, rules, types), "reason": first_hard_failure(rules)}
+    )
+    if "student_id" not in rows.columns:
+        return rows
+    keys = pseudonym_keys(lake.spark, lake.key, lake.settings.tenant)
+    return pseudonymise_events(rows, keys)
 
 
 def _stored(work: Pass, source: str, contents: Sequence[Content], released: Released) -> DataFrame:

@@ -16,8 +16,8 @@ class Order:
     """What decides between rows of one key.
 
     keys: what tells records apart. versions: the greater is in force, nulls below all others;
-    then the greater _digest. ties: the same of columns that the digest leaves out. by_pointer:
-    of copies the one that stands first, by file and row, else one with the fewest doubts.
+    then the greater _digest. ties: the same of columns that the digest leaves out. Of copies one
+    with the fewest doubts; by_pointer: of those the one that stands first, by file and row.
     partition: the column whose values are replaced as a whole.
     """
 
@@ -56,17 +56,22 @@ def ranked(new: DataFrame, old: DataFrame, order: Order) -> DataFrame:
 
 def _precedence(order: Order, has_flags: bool) -> Sequence[Column]:
     greatest = [F.desc_nulls_last(name) for name in (*order.versions, "_digest", *order.ties)]
-    pointer = [F.asc(name) for name in POINTER]
-    if order.by_pointer:
-        return [*greatest, *pointer, F.desc("is_old")]
     doubts = [F.asc(F.size("quality_flags")), F.asc(F.array_join("quality_flags", ","))]
-    # A copy changes nothing: the old row stays.
-    return [*greatest, *(doubts if has_flags else []), F.desc("is_old"), *pointer]
+    content = [*greatest, *(doubts if has_flags else [])]
+    pointer = [F.asc(name) for name in POINTER]
+    # Else a copy changes nothing: the old row stays.
+    is_old = [F.desc("is_old")]
+    return [*content, *pointer, *is_old] if order.by_pointer else [*content, *is_old, *pointer]
 
 
 def changed(rows: DataFrame) -> DataFrame:
     """Of `ranked` rows the new ones that are in force now."""
     return rows.where((F.col("rank") == 1) & ~F.col("is_old"))
+
+
+def displaced(rows: DataFrame) -> DataFrame:
+    """Of `ranked` rows those that are in force now, or were, and not both."""
+    return rows.where((F.col("rank") == 1) != F.col("is_old"))
 
 
 def counts() -> tuple[Column, Column, Column]:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from lake.errors import LakeError
-from lake.transforms.records.times import DateOrder
+
+if TYPE_CHECKING:
+    from lake.transforms.records.times import DateOrder
 
 
 @dataclass(frozen=True)
