@@ -5,21 +5,16 @@ from __future__ import annotations
 import random
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from jobs.build import print_progress
 from lake.pipelines.records.build import build_records
 from lake.school import Delivery, School, write_school
-from lake.tables import LakeTables
 from lake.transforms.records.risk import RiskRules
 from tests.oracle.records import Limits
 from tests.pipelines.conftest import OpenLake
 from tests.pipelines.records_world import GOLD, expected_gold, gold_of, land, versions_of
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
 
 # The made-up students do well: milder rules than anybody's fire often enough to be tried.
 RULES = RiskRules(
@@ -28,23 +23,6 @@ RULES = RiskRules(
 )  # fmt: skip
 LIMITS = Limits(**asdict(RULES))
 SOURCES = ("students", "attendance", "assessments")
-
-
-class CrashError(Exception):
-    """Stands for the end of the process."""
-
-
-class EndingTables(LakeTables):
-    """Tables of a process that ends before it writes the one of the given name."""
-
-    def __init__(self, inner: LakeTables, name: str) -> None:
-        super().__init__(inner.spark, inner._store)
-        self.last = name
-
-    def _write(self, name: str, rows: DataFrame, *arguments: Any, **more: Any) -> int:
-        if name == self.last:
-            raise CrashError(name)
-        return super()._write(name, rows, *arguments, **more)
 
 
 @pytest.fixture(scope="module")
@@ -108,25 +86,6 @@ def test_build_records__batches_give_the_same_gold(
         land(tmp_path, school, batch)
         assert build_records(lake, progress=print_progress, rules=RULES) is not None
         assert gold_of(tmp_path) == expected_gold(tmp_path, LIMITS)
-    assert gold_of(tmp_path) == gold_of(at_once)
-
-
-def test_build_records__survives_its_end_between_tables_of_gold(
-    school: School, at_once: Path, opened: OpenLake, tmp_path: Path
-) -> None:
-    """The last files change all of gold; the first build ends after some tables of it."""
-    deliveries = _deliveries(school)
-    lake = opened(tmp_path)
-    land(tmp_path, school, deliveries[:-6])
-    assert build_records(lake, progress=print_progress, rules=RULES) is not None
-    land(tmp_path, school, deliveries[-6:])
-    whole = lake.tables
-    lake.tables = EndingTables(whole, "gold.student_month_performance")
-    with pytest.raises(CrashError):
-        build_records(lake, progress=print_progress, rules=RULES)
-    assert gold_of(tmp_path) != expected_gold(tmp_path, LIMITS)
-    lake.tables = whole
-    assert build_records(lake, progress=print_progress, rules=RULES) is not None
     assert gold_of(tmp_path) == gold_of(at_once)
 
 
