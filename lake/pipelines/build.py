@@ -169,13 +169,24 @@ def retry_held(
 @contextmanager
 def _only_builder(lake: Lake, progress: Progress) -> Iterator[None]:
     """Nobody else builds meanwhile; the journal is read anew."""
-    with awaited_lease(lake.store, "build", lake.settings.lock_wait, progress) as lease:
+    with only_builder(lake, "build", progress):
+        lake.journal.refresh()
+        # Most builds reject nothing, but "no rows" must not look like "no table".
+        lake.tables.ensure("silver.quarantine")
+        yield
+
+
+@contextmanager
+def only_builder(lake: Lake, lock: str, progress: Progress) -> Iterator[None]:
+    """Nobody else holds the lock meanwhile, and `lake.check_lease` looks whether that is so.
+
+    Raises LeaseHeld where another process holds it for longer than the settings let this one wait,
+    and LakeError where the lake has another identity.
+    """
+    with awaited_lease(lake.store, lock, lake.settings.lock_wait, progress) as lease:
         lake.check_lease = lease.check
         try:
-            lake.journal.refresh()
             check_identity(lake)
-            # Most builds reject nothing, but "no rows" must not look like "no table".
-            lake.tables.ensure("silver.quarantine")
             yield
         finally:
             lake.check_lease = _no_lease

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -13,10 +13,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from lake.gates import Gate
-from lake.leases import awaited_lease
-from lake.pipelines.build import Progress, silent
+from lake.pipelines.build import Progress, only_builder, silent
 from lake.pipelines.event_rows import cached
-from lake.pipelines.identity import check_identity
 from lake.pipelines.journal import new_build_id
 from lake.pipelines.picture_days import ACTIVITY, STUDENTS, Work, pending_pictures
 from lake.transforms.picture import LONG_DAYS, Sources, student_pictures
@@ -50,7 +48,7 @@ def build_pictures(
     makes pictures for longer than the settings let it wait.
     """
     started = time.monotonic()
-    with _only_builder(lake, progress):
+    with only_builder(lake, "picture", progress):
         work = pending_pictures(lake.settings, asked)
         if not work.fingerprints:
             return None
@@ -63,18 +61,6 @@ def build_pictures(
                     progress(f"{day}: {report.rows[day]:,} students")
     report.seconds = time.monotonic() - started
     return report
-
-
-@contextmanager
-def _only_builder(lake: Lake, progress: Progress) -> Iterator[None]:
-    """Nobody else makes pictures meanwhile; other builds may run."""
-    with awaited_lease(lake.store, "picture", lake.settings.lock_wait, progress) as lease:
-        before, lake.check_lease = lake.check_lease, lease.check
-        try:
-            check_identity(lake)
-            yield
-        finally:
-            lake.check_lease = before
 
 
 def _chunks(lake: Lake, dates: Sequence[date]) -> Iterator[Sequence[date]]:

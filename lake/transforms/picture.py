@@ -15,16 +15,15 @@ from pyspark.sql import functions as F
 
 from lake.transforms.features import student_features
 from lake.transforms.metrics import whole
+from lake.transforms.records.daily import NEWEST_SCORES, UNITS_OF_SHARE
+from lake.transforms.records.risk import OLDER_SCORES
 from lake.transforms.sessionise import MICROS
 from schemas.tables.records_gold import SCORE_UNITS
 
 SHORT_DAYS = 30
 # Facts of so many days are looked at; nobody who has none of them is judged.
 LONG_DAYS = 90
-LAST_SCORES = 3
 PICTURE = ("student_hash", "as_of_date")
-# Whole units of a share of 1, so that sums do not depend on the order of rows.
-SHARE_UNITS = 100 * SCORE_UNITS
 
 
 @dataclass(frozen=True)
@@ -132,24 +131,24 @@ def _scores(assessments: DataFrame, dates: Sequence[date]) -> DataFrame:
         "student_hash",
         "assessment_date",
         "assessment_id",
-        whole(F.col("score_pct"), SHARE_UNITS).alias("units"),
+        whole(F.col("score_pct"), UNITS_OF_SHARE).alias("units"),
     )
     spread = at_dates(units, day, F.date_add(day, LONG_DAYS - 1), dates)
     newest_first = Window.partitionBy(*PICTURE).orderBy(
         F.desc("assessment_date"), F.desc("assessment_id")
     )
-    is_last = F.row_number().over(newest_first) <= LAST_SCORES
+    is_last = F.row_number().over(newest_first) <= NEWEST_SCORES
     ranked = spread.withColumn("is_last", is_last)
     count, before = F.count(F.lit(1)), F.count_if(~F.col("is_last"))
     last_sum, sum_before = (
         F.sum(F.when(chosen, F.col("units"))) for chosen in (F.col("is_last"), ~F.col("is_last"))
     )
-    change = last_sum / LAST_SCORES / SCORE_UNITS - sum_before / before / SCORE_UNITS
+    change = last_sum / NEWEST_SCORES / SCORE_UNITS - sum_before / before / SCORE_UNITS
     return ranked.groupBy(*PICTURE).agg(
         count.alias("assessments_90d"),
         (F.sum("units") / count / SCORE_UNITS).alias("avg_score_90d"),
         (F.min("units") / SCORE_UNITS).alias("min_score_90d"),
-        F.when(before >= LAST_SCORES, change).alias("score_change_90d"),
+        F.when(before >= OLDER_SCORES, change).alias("score_change_90d"),
         F.max(day).alias("last_assessment"),
     )
 
@@ -161,10 +160,10 @@ def _courses(enrollments: DataFrame, dates: Sequence[date]) -> DataFrame:
 
 def _lessons(progress: DataFrame, dates: Sequence[date]) -> DataFrame:
     count = F.count(F.lit(1))
-    units = F.sum(whole(F.col("completion_pct"), SHARE_UNITS))
+    units = F.sum(whole(F.col("completion_pct"), UNITS_OF_SHARE))
     spread = at_dates(progress, F.to_date("last_activity_at"), None, dates)
     return spread.groupBy(*PICTURE).agg(
-        count.alias("lessons_touched"), (units / count / SHARE_UNITS).alias("avg_completion_pct")
+        count.alias("lessons_touched"), (units / count / UNITS_OF_SHARE).alias("avg_completion_pct")
     )
 
 

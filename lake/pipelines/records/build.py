@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 
 from lake.gates import Gate
-from lake.leases import awaited_lease
-from lake.pipelines.build import Progress, silent
-from lake.pipelines.identity import check_identity, check_student_ids
+from lake.pipelines.build import Progress, only_builder, silent
+from lake.pipelines.identity import check_student_ids
 from lake.pipelines.journal import Journal, Touched, new_build_id
 from lake.pipelines.records.aside import QUARANTINE, publish_held, publish_quarantine
 from lake.pipelines.records.contents import Content, pending_contents, records_journal
@@ -97,16 +96,11 @@ def build_records(
 @contextmanager
 def _only_builder(lake: Lake, progress: Progress) -> Iterator[None]:
     """Nobody else builds records meanwhile."""
-    with awaited_lease(lake.store, "records", lake.settings.lock_wait, progress) as lease:
-        before, lake.check_lease = lake.check_lease, lease.check
-        try:
-            check_identity(lake)
-            # Most files reject and hold nothing, but "no rows" must not look like "no table".
-            lake.tables.ensure(QUARANTINE)
-            lake.tables.ensure(HELD)
-            yield
-        finally:
-            lake.check_lease = before
+    with only_builder(lake, "records", progress):
+        # Most files reject and hold nothing, but "no rows" must not look like "no table".
+        lake.tables.ensure(QUARANTINE)
+        lake.tables.ensure(HELD)
+        yield
 
 
 def _build(

@@ -33,9 +33,17 @@ class Published:
 
 
 def publish_partitions(
-    work: Pass, name: str, rows: DataFrame, values: Collection[date | str], at_most: int
+    work: Pass,
+    name: str,
+    rows: DataFrame,
+    values: Collection[date | str],
+    at_most: int,
+    students: Students | None = None,
 ) -> None:
-    """Put rows, `at_most` so many, in place of the partitions with the given values."""
+    """Put rows, `at_most` so many, in place of the partitions with the given values.
+
+    With `students` in place of those of the students alone.
+    """
     listed = sorted(values, key=str)
     days = [value for value in listed if isinstance(value, date)]
     work.lake.check_lease()
@@ -44,7 +52,7 @@ def publish_partitions(
         TABLES[name],
         rows,
         days,
-        lambda checked: tables.replace_dates(name, checked, listed, build_id, at_most),
+        lambda checked: tables.replace_dates(name, checked, listed, build_id, at_most, students),
     )
 
 
@@ -80,14 +88,7 @@ def replace_changed(
         return None
     changed = declared.where(partition.isin(listed))
     count = changed.count()
-    work.lake.check_lease()
-    build_id = work.gate.build_id
-    work.gate.publish(
-        table,
-        changed,
-        listed,
-        lambda checked: tables.replace_dates(name, checked, listed, build_id, count, students),
-    )
+    publish_partitions(work, name, changed, listed, count, students)
     return Published(name, count, tuple(listed))
 
 
