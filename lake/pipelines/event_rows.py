@@ -36,6 +36,8 @@ BASE = tuple(name for name in EVENTS.column_names if name not in PLACED_LATER)
 # Columns that a producer can get wrong; the others are ours, and a fault in them must stop a build.
 RECEIVED = frozenset({"event_id", "event_type", "ts", "date"})
 STORAGE = StorageLevel.MEMORY_AND_DISK
+# What Spark's own pages call the rows of `cached`.
+KEPT = "rows kept by lmslake"
 
 
 @dataclass
@@ -56,15 +58,17 @@ class SilverChange:
     rejected: DataFrame | None
 
 
-def cached(frame: DataFrame, caches: ExitStack) -> DataFrame:
-    """The frame, cached until `caches` is closed.
+def cached(frame: DataFrame, caches: ExitStack, *, at_once: bool = False) -> DataFrame:
+    """The frame's rows, kept until `caches` is closed, behind a plan of one node.
 
-    None may be left behind: Spark computes every cached frame anew when a table that it was read
-    from is written to, which would make each build of a session slower than the one before.
+    They are computed by the first job that reads them, or `at_once`. Not by `persist`: its frames
+    carry the whole plan that made them, which Spark goes through again at each step from there,
+    and it computes them anew whenever a table is written to that they were read from.
     """
-    frame = frame.persist(STORAGE)
-    caches.callback(frame.unpersist)
-    return frame
+    kept = frame.localCheckpoint(eager=at_once, storageLevel=STORAGE)
+    rows = kept._jdf.queryExecution().analyzed().rdd().setName(KEPT)
+    caches.callback(lambda: rows.unpersist(False))
+    return kept
 
 
 def with_lineage(lake: Lake, rows: DataFrame, objects: Sequence[RawObject]) -> DataFrame:

@@ -45,14 +45,14 @@ def _islands(received: DataFrame, gap_us: int) -> DataFrame:
 
 
 def touched_history(
-    lake: Lake, received: DataFrame, dates: Sequence[date], reset: bool
+    lake: Lake, received: DataFrame, dates: Sequence[date], reset: bool, caches: ExitStack
 ) -> DataFrame:
     """Rows of silver.events that belong to sessions which the received events touch.
 
     A session is touched when one of its events lies within the gap of a received one of the same
     student, or has the id of a received event and another body. With `reset` the dates' own rows
     are not history (they are replaced), but sessions that they shared with other days are. The
-    rows are cut off from silver.events: they stay what they were before anything is published.
+    rows are kept until `caches` is closed: what they were before anything is published.
     """
     gap_us = micros(lake.settings.session_gap)
     near = lake.tables.read_days("silver.events", _days_around(dates))
@@ -90,15 +90,15 @@ def touched_history(
     touched = neighbours.union(rivals)
     if reset:
         touched = touched.union(keys.where(on_dates).select("session_id", "session_start"))
-    with ExitStack() as caches:
-        touched = cached(touched.distinct(), caches)
+    with ExitStack() as passing:
+        touched = cached(touched.distinct(), passing)
         span = time_span(*touched.agg(*span_of("session_start")).collect()[0])
         if span is None:
-            return near.limit(0).localCheckpoint()
+            return near.limit(0)
         since = [day for day in lake.tables.days("silver.events") if day >= span[0].date()]
         history = lake.tables.read_days("silver.events", since)
         in_sessions = F.col("session_start").between(*span)
         rows = history.where(in_sessions).join(
             touched.select("session_id"), "session_id", "left_semi"
         )
-        return (rows.where(~on_dates) if reset else rows).localCheckpoint()
+        return cached(rows.where(~on_dates) if reset else rows, caches, at_once=True)

@@ -158,19 +158,20 @@ def silver_change(
     received = valid_events(received_events(lake, objects), counted)
     history = has_history(lake, dates)
     if history:
-        received = cached(received, caches)
-        old = touched_history(lake, received, dates, reset)
+        received = cached(received, caches, at_once=True)
+        old = touched_history(lake, received, dates, reset, caches)
         rows = _received_as_placed(received, True).unionByName(_history_as_placed(old))
     else:
         rows = _received_as_placed(received, False)
     placed = place(rows, lake.settings.session_gap, partitions)
-    events = cached(guarded(placed, EVENTS), caches)
     try:
-        found = identities(events)
+        # What is observed on the way is known once the rows are.
+        events = cached(guarded(placed, EVENTS), caches, at_once=True)
     except (PySparkException, Py4JJavaError) as error:
         if is_broken_guard(error):
             gate.check(EVENTS, with_lineage(lake, placed, objects), dates)
         raise
+    found = identities(events)
     losers, duplicate_count = found.losers, 0
     if losers is not None:
         losers = cached(losers, caches)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lake.pipelines.build import build
+from lake.pipelines.event_rows import KEPT
 from tests.laws.world import ingest
 from tests.pipelines.lakes import four_days
 
@@ -19,5 +20,5 @@ def test_build__leaves_no_cached_frame(opened: OpenLake, tmp_path: Path) -> None
     for number in range(2):
         ingest(lake, tmp_path / f"files{number}", lines[number::2])
         assert build(lake)
-        session = lake.spark._jsparkSession.sharedState()
-        assert session.cacheManager().isEmpty(), f"after build {number + 1}"
+        kept = lake.spark.sparkContext._jsc.getPersistentRDDs().values()
+        assert KEPT not in [rows.name() for rows in kept], f"after build {number + 1}"
