@@ -105,11 +105,18 @@ def data_docs_page(judgement: Judgement, run_name: str) -> str:
     """The judgement as a Data Docs page: HTML by Great Expectations' own renderer."""
     from great_expectations.core.run_identifier import RunIdentifier
     from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
-    from great_expectations.render.view.view import DefaultJinjaPageView
 
     judgement.result.meta["run_id"] = RunIdentifier(run_name=run_name)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         document = ValidationResultsPageRenderer(run_info_at_end=True).render(judgement.result)
-        page: str = DefaultJinjaPageView().render(document)
+        page: str = _page_view().render(document)
     return page
+
+
+@cache
+def _page_view() -> Any:
+    """One for all pages: each view compiles its sixteen templates anew."""
+    from great_expectations.render.view.view import DefaultJinjaPageView
+
+    return DefaultJinjaPageView()
