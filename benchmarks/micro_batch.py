@@ -201,9 +201,27 @@ def shown_batches(name: str, batches: Batches) -> None:
 
 @click.command()
 @click.argument("events", type=click.IntRange(min=SHORT_HISTORY), default=10_000_000)
-@click.option("--batches", type=click.IntRange(min=1, max=8), default=5, show_default=True)
-@click.option("--late", type=click.FloatRange(0, 1), default=0.0, show_default=True)
-@click.option("--objects", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option(
+    "--batches",
+    type=click.IntRange(min=1, max=8),
+    default=5,
+    show_default=True,
+    help="Micro-batches that are measured on each lake.",
+)
+@click.option(
+    "--late",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    help=f"Share of the events that are up to {LATE_DAYS} days late.",
+)
+@click.option(
+    "--objects",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Measure a third lake, whose ledger holds so many more raw objects.",
+)
 def command(events: int, batches: int, late: float, objects: int) -> None:
     """Time micro-batches of 10,000 events on a history of EVENTS and on one of 100,000."""
     from lake.settings import Settings

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lake.delta_reading import delta_rows
+from lake.delta_reading import delta_rows, opened_table
 from lake.errors import LakeError
 from schemas.derivations import arrow_schema
 from schemas.tables.silver import DIM_CHAPTERS
@@ -180,13 +180,8 @@ def _refused(path: Path, errors: list[str]) -> LakeError:
 
 
 def _current_rows(store: ObjectStore) -> list[dict[str, object]]:
-    from deltalake import DeltaTable
-
-    uri, options = store.delta_uri(DIM_CHAPTERS.path), store.storage_options or None
-    if not DeltaTable.is_deltatable(uri, options):
-        return []
-    table = DeltaTable(uri, storage_options=options)
-    return delta_rows(table, arrow_schema(DIM_CHAPTERS)).to_pylist()
+    table = opened_table(store, DIM_CHAPTERS)
+    return [] if table is None else delta_rows(table, arrow_schema(DIM_CHAPTERS)).to_pylist()
 
 
 def _replace_rows(store: ObjectStore, rows: list[dict[str, object]]) -> None:

@@ -10,6 +10,24 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from deltalake import DeltaTable
 
+    from lake.storage import ObjectStore
+    from schemas.table import Table
+
+
+def opened_table(store: ObjectStore, table: Table) -> DeltaTable | None:
+    """The table at its newest version; None where it was never written."""
+    from deltalake import DeltaTable
+
+    uri, options = store.delta_uri(table.path), store.storage_options
+    if not DeltaTable.is_deltatable(uri, options):
+        return None
+    return DeltaTable(uri, storage_options=options)
+
+
+def days_of(table: DeltaTable) -> list[date]:
+    """Days that have rows, ascending, of a table of days; from its log alone."""
+    return sorted(date.fromisoformat(value) for at in table.partitions() for value in at.values())
+
 
 def dates_predicate(column: str, dates: Iterable[date]) -> str:
     """SQL that selects the given days of a partition column."""

@@ -16,6 +16,7 @@ from pyspark.sql import functions as F
 from lake.delta_reading import (
     between_predicate,
     dates_predicate,
+    days_of,
     delta_rows,
     missing_columns,
     rows_but_of,
@@ -176,8 +177,7 @@ class LakeTables:
             raise ValueError(f"{name} has no days")
         if not self.exists(name):
             return []
-        values = (partition[table.partition_by] for partition in self._opened(name).partitions())
-        return sorted(date.fromisoformat(value) for value in values)
+        return days_of(self._opened(name))
 
     def _opened(self, name: str) -> delta_rs.DeltaTable:
         uri, options = self._address(name)

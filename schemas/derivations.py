@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from schemas.table import Table
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import pyarrow as pa
     from pyspark.sql.types import DataType, StructType
 
@@ -119,9 +121,16 @@ def _spark_type(kind: ColumnType) -> DataType:
             return t.StructType([t.StructField(n, _spark_type(k)) for n, k in fields])
 
 
-def arrow_schema(table: Table) -> pa.Schema:
-    """Arrow schema of the table; timestamps are UTC microseconds, as Delta keeps them."""
+def arrow_schema(table: Table, names: Iterable[str] | None = None) -> pa.Schema:
+    """Arrow schema of the table, or of the named columns in their order.
+
+    Timestamps are UTC microseconds, as Delta keeps them.
+    """
     import pyarrow as pa
+
+    if names is not None:
+        whole = arrow_schema(table)
+        return pa.schema([whole.field(name) for name in names])
 
     return pa.schema(
         [

@@ -6,10 +6,10 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from deltalake import DeltaTable
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from pyspark.sql.streaming.listener import StreamingQueryListener
 
+from lake.delta_reading import opened_table
 from schemas.tables import EVENT_TABLES, TABLES
 
 if TYPE_CHECKING:
@@ -123,10 +123,9 @@ class StreamMetrics:
     def note_tables(self, store: ObjectStore) -> None:
         """State of each table that the stream writes, from its log alone."""
         for name in streamed_tables():
-            uri, options = store.delta_uri(TABLES[name].path), store.storage_options
-            if not DeltaTable.is_deltatable(uri, options):
+            table = opened_table(store, TABLES[name])
+            if table is None:
                 continue
-            table = DeltaTable(uri, storage_options=options)
             records = table.get_add_actions(flatten=True).column("num_records").to_pylist()
             self.table_files.labels(name).set(len(records))
             self.table_rows.labels(name).set(sum(count or 0 for count in records))

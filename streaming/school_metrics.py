@@ -6,11 +6,9 @@ import time
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-from deltalake import DeltaTable
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from lake.delta_reading import dates_predicate, delta_rows
+from lake.delta_reading import dates_predicate, days_of, delta_rows, opened_table
 from schemas.derivations import arrow_schema
 from schemas.tables import TABLES
 
@@ -125,17 +123,11 @@ class SchoolMetrics:
 def newest_rates(store: ObjectStore) -> dict[str, float]:
     """Class to its share of present students over seven days; classes without any left out."""
     declared = TABLES[ROLLING]
-    uri, options = store.delta_uri(declared.path), store.storage_options or None
-    if not DeltaTable.is_deltatable(uri, options):
+    table = opened_table(store, declared)
+    if table is None or not (days := days_of(table)):
         return {}
-    table = DeltaTable(uri, storage_options=options)
-    days = {day["date"] for day in table.partitions()}
-    if not days:
-        return {}
-    newest = date.fromisoformat(max(map(str, days)))
-    schema = arrow_schema(declared)
-    wanted = pa.schema([schema.field(name) for name in ("class_id", ROLLING_RATE)])
-    rows = delta_rows(table, wanted, dates_predicate("date", [newest])).to_pylist()
+    wanted = arrow_schema(declared, ("class_id", ROLLING_RATE))
+    rows = delta_rows(table, wanted, dates_predicate("date", days[-1:])).to_pylist()
     return {row["class_id"]: row[ROLLING_RATE] for row in rows if row[ROLLING_RATE] is not None}
 
 

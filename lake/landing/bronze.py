@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from lake.delta_reading import delta_rows, missing_columns
+from lake.delta_reading import delta_rows, missing_columns, opened_table
 from lake.delta_writing import check_types
 from lake.errors import LakeError
 from lake.landing.faults import BronzeChangedError
@@ -79,13 +79,11 @@ class Bronze:
 
     def landed(self) -> dict[str, FirstLanding]:
         """Content hash to its first landing, of all files that were landed."""
-        import pyarrow as pa
-
         table = self._existing(LANDED_FILES)
         if table is None:
             return {}
         names = ("content_hash", "file_name", "landed_at")
-        schema = pa.schema([arrow_schema(LANDED_FILES).field(name) for name in names])
+        schema = arrow_schema(LANDED_FILES, names)
         return {
             row["content_hash"]: FirstLanding(row["file_name"], row["landed_at"])
             for row in delta_rows(table, schema).to_pylist()
@@ -147,24 +145,11 @@ class Bronze:
         self._append(LANDED_FILES, row, file.content_hash)
 
     def _append(self, declared: Table, rows: Any, content_hash: str) -> None:
-        from deltalake import WriterProperties, write_deltalake
         from deltalake.exceptions import CommitFailedError
 
-        table = self._existing(declared) or self._created(declared)
-        check_is_declared(declared, table)
-        # A column that was declared since the table was written is added to it.
-        is_older = missing_columns(table, declared.column_names)
-        merge: Any = {"schema_mode": "merge"} if is_older else {}
         try:
-            write_deltalake(
-                table,
-                rows,
-                mode="append",
-                commit_properties=_commit_of(content_hash),
-                writer_properties=WriterProperties(
-                    compression="ZSTD", max_row_group_size=ROWS_PER_GROUP
-                ),
-                **merge,
+            self._write(
+                self._declared(declared), declared.column_names, rows, _commit_of(content_hash)
             )
         except CommitFailedError as error:
             raise BronzeChangedError(
@@ -172,18 +157,39 @@ class Bronze:
                 f"  Run the command again: it goes on where it stopped. ({error})"
             ) from None
 
+    def _write(
+        self, table: DeltaTable, names: Iterable[str], rows: Any, properties: CommitProperties
+    ) -> None:
+        """Append rows, which have the named columns, in one commit."""
+        from deltalake import WriterProperties, write_deltalake
+
+        # A column that was declared since the table was written is added to it.
+        is_older = missing_columns(table, names)
+        merge: Any = {"schema_mode": "merge"} if is_older else {}
+        write_deltalake(
+            table,
+            rows,
+            mode="append",
+            commit_properties=properties,
+            writer_properties=WriterProperties(
+                compression="ZSTD", max_row_group_size=ROWS_PER_GROUP
+            ),
+            **merge,
+        )
+
+    def _declared(self, declared: Table) -> DeltaTable:
+        """The table, made where it was never written; with the declared columns alone."""
+        table = self._existing(declared) or self._created(declared)
+        check_is_declared(declared, table)
+        return table
+
     def _existing(self, declared: Table) -> DeltaTable | None:
         """The table at its newest version; None where it was never written."""
-        from deltalake import DeltaTable
-
         if declared.name in self._opened:
             self._opened[declared.name].update_incremental()
-            return self._opened[declared.name]
-        uri, options = self._store.delta_uri(declared.path), self._store.storage_options or None
-        if not DeltaTable.is_deltatable(uri, options):
-            return None
-        self._opened[declared.name] = DeltaTable(uri, storage_options=options)
-        return self._opened[declared.name]
+        elif (table := opened_table(self._store, declared)) is not None:
+            self._opened[declared.name] = table
+        return self._opened.get(declared.name)
 
     def _created(self, declared: Table) -> DeltaTable:
         from deltalake import DeltaTable

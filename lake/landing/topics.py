@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from lake.delta_reading import missing_columns
 from lake.errors import LakeError
-from lake.landing.bronze import COMMIT_RETRIES, Bronze, LandedFile, check_is_declared
+from lake.landing.bronze import COMMIT_RETRIES, Bronze, LandedFile
 from lake.landing.topic_rows import TopicBuffer, TopicPart
 from lake.ledger import StaleWriterError
 from schemas.derivations import arrow_schema
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from deltalake import DeltaTable
 
-    from schemas.table import Table
 
 # Key of a commit's own information under which it says which contents it adds.
 COMMITTED = "lmslake.landed"
@@ -108,7 +106,7 @@ class TopicBronze(Bronze):
         landed: Sequence[LandedFile],
     ) -> None:
         import pyarrow as pa
-        from deltalake import CommitProperties, Transaction, WriterProperties, write_deltalake
+        from deltalake import CommitProperties, Transaction
 
         told = [{**asdict(item), "landed_at": item.landed_at.isoformat()} for item in landed]
         properties = CommitProperties(
@@ -120,22 +118,8 @@ class TopicBronze(Bronze):
             ],
             max_commit_retries=COMMIT_RETRIES,
         )
-        # A column that was declared since the table was written is added to it.
-        is_older = missing_columns(table, batches[0].schema.names)
-        merge: Any = {"schema_mode": "merge"} if is_older else {}
-        write_deltalake(
-            table,
-            pa.Table.from_batches(batches),
-            mode="append",
-            commit_properties=properties,
-            writer_properties=WriterProperties(compression="ZSTD"),
-            **merge,
-        )
-
-    def _declared(self, declared: Table) -> DeltaTable:
-        table = self._existing(declared) or self._created(declared)
-        check_is_declared(declared, table)
-        return table
+        rows = pa.Table.from_batches(batches)
+        self._write(table, rows.column_names, rows, properties)
 
     def _versions(
         self, table: DeltaTable | None, parts: Iterable[TopicPart]

@@ -10,10 +10,11 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lake.delta_reading import opened_table
 from lake.leases import awaited_lease
 from lake.maintenance.locks import lock_of
 from lake.maintenance.table_state import TableFile, TableState, read_state
-from lake.maintenance.work import Outcome, Plan, Tell, opened
+from lake.maintenance.work import Outcome, Plan, Tell
 from lake.storage import LeaseHeld
 from schemas.tables.records import RECORDS
 
@@ -89,7 +90,7 @@ def compact_table(
     The lock of the table's writers is held for one commit at a time. What another process holds or
     has changed meanwhile is left for later.
     """
-    if opened(store, table) is None:
+    if opened_table(store, table) is None:
         return None
     before = read_state(store, table)
     jobs = jobs_of(table, before.live, plan)
@@ -147,14 +148,14 @@ def _batches(jobs: Iterable[Job]) -> Iterator[list[Job]]:
 
 def _rewrite(store: ObjectStore, table: Table, batch: Sequence[Job], plan: Plan) -> int:
     """Rewrite the partitions of one kind in one commit; gives how many files it replaced."""
-    opened_table = opened(store, table)
-    if opened_table is None:
+    found = opened_table(store, table)
+    if found is None:
         return 0
     options: dict[str, Any] = {"target_size": plan.target_bytes}
     if table.partition_by:
         values = [job.partition for job in batch]
         options["partition_filters"] = [(table.partition_by, "in", values)]
-    metrics = _optimize(opened_table, batch[0].sort_by, options)
+    metrics = _optimize(found, batch[0].sort_by, options)
     return int(metrics["numFilesRemoved"])
 
 

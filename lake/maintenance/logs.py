@@ -6,9 +6,10 @@ import dataclasses
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from lake.delta_reading import opened_table
 from lake.maintenance.compaction import compact_table
 from lake.maintenance.table_state import COMMIT, read_state
-from lake.maintenance.work import Outcome, Plan, Tell, opened
+from lake.maintenance.work import Outcome, Plan, Tell
 
 if TYPE_CHECKING:
     from lake.storage import ObjectStore
@@ -27,7 +28,7 @@ def tidy_log(store: ObjectStore, table: Table, plan: Plan, tell: Tell) -> Outcom
     None where the table does not exist.
     """
     compacted = compact_table(store, table, "ledger", plan, tell)
-    newest = opened(store, table)
+    newest = opened_table(store, table)
     if compacted is None or newest is None:
         return None
     notes = [compacted.note] if compacted.note else []

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from lake.delta_reading import opened_table
 from lake.ledger import Ledger, ledger_rows
-from lake.maintenance.work import Outcome, Plan, opened
+from lake.maintenance.work import Outcome, Plan
 from lake.raw_objects import Origin
 from schemas.tables import TABLES
 from schemas.tables.bronze import RAW_OBJECTS
@@ -63,7 +64,7 @@ def sweep_zone(store: ObjectStore, zone: str, plan: Plan) -> Outcome | None:
 
     So many that they cannot be the leftovers of dead writers are kept, and are a fault.
     """
-    if opened(store, RAW_OBJECTS) is None:
+    if opened_table(store, RAW_OBJECTS) is None:
         return None
     before = plan.now - plan.orphan_age
     committed = Committed(Ledger(store))

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from lake.delta_reading import opened_table
 from lake.maintenance.table_state import check_state, read_state
-from lake.maintenance.work import Outcome, Plan, opened
+from lake.maintenance.work import Outcome, Plan
 
 if TYPE_CHECKING:
     from lake.storage import ObjectStore, StoredObject
@@ -29,7 +30,7 @@ def vacuum_table(store: ObjectStore, table: Table, plan: Plan) -> Outcome | None
     """
     # The folder is listed before the log is read: what is committed between the two is named.
     files = list(_files(store, table))
-    newest = opened(store, table)
+    newest = opened_table(store, table)
     if newest is None:
         return None
     state = read_state(store, table)

@@ -10,10 +10,7 @@ from typing import TYPE_CHECKING
 from lake.errors import LakeError
 
 if TYPE_CHECKING:
-    from deltalake import DeltaTable
-
-    from lake.storage import ObjectStore
-    from schemas.table import Table
+    pass
 
 PARTS = ("optimize", "vacuum", "sweep", "ledger")
 # Written by every flush, every landed file and every build, in commits of a few rows each.
@@ -90,13 +87,3 @@ class Outcome:
     note: str = ""
     is_left: bool = False
     is_fault: bool = False
-
-
-def opened(store: ObjectStore, table: Table) -> DeltaTable | None:
-    """The table at its newest version; None where it was never written."""
-    from deltalake import DeltaTable
-
-    uri, options = store.delta_uri(table.path), store.storage_options
-    if not DeltaTable.is_deltatable(uri, options):
-        return None
-    return DeltaTable(uri, storage_options=options)

@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from deltalake import DeltaTable
-
+from lake.delta_reading import days_of, opened_table
 from lake.errors import LakeError
 from lake.pipelines.journal import Journal
 from lake.query import connect, is_written, readable_errors
@@ -94,11 +93,8 @@ def _check_not_ahead(asked: Sequence[date], newest: date | None) -> None:
 
 def _days(store: ObjectStore, name: str) -> list[date]:
     """Days that have rows, ascending, from the table's log alone."""
-    uri, options = store.delta_uri(TABLES[name].path), store.storage_options
-    if not DeltaTable.is_deltatable(uri, options):
-        return []
-    partitions = DeltaTable(uri, storage_options=options).partitions()
-    return sorted(date.fromisoformat(value) for at in partitions for value in at.values())
+    table = opened_table(store, TABLES[name])
+    return [] if table is None else days_of(table)
 
 
 def _stored(connection: duckdb.DuckDBPyConnection, store: ObjectStore) -> dict[date, str]:

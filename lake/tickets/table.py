@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from lake.delta_reading import dates_predicate, delta_rows
+from lake.delta_reading import dates_predicate, delta_rows, opened_table
 from lake.delta_writing import check_types, write_rows
 from lake.errors import LakeError
 from lake.gates import Gate
@@ -45,7 +45,7 @@ def text_digest(key: bytes, subject: str, body: str) -> str:
 
 def read_tickets(store: ObjectStore, key: bytes) -> Iterator[Ticket]:
     """Every ticket, in any order. Raises LakeError where none was ever built."""
-    table = _opened(store, TICKET_TEXTS)
+    table = opened_table(store, TICKET_TEXTS)
     if table is None:
         raise LakeError(
             "There are no tickets in this lake.\n"
@@ -61,7 +61,7 @@ def read_tickets(store: ObjectStore, key: bytes) -> Iterator[Ticket]:
 
 def read_names(store: ObjectStore) -> dict[str, tuple[str, ...]]:
     """student_hash → name and e-mail address of each student that the directory knows."""
-    table = _opened(store, STUDENT_DIRECTORY)
+    table = opened_table(store, STUDENT_DIRECTORY)
     if table is None:
         return {}
     return {
@@ -79,7 +79,7 @@ class LabelTable:
         self._days: dict[date, dict[str, Row]] = {}
         self._day_of: dict[str, date] = {}
         self._touched: set[date] = set()
-        table = _opened(store, TICKET_LABELS)
+        table = opened_table(store, TICKET_LABELS)
         if table is not None:
             check_types(table, arrow_schema(TICKET_LABELS))
             for row in _rows(table, TICKET_LABELS, TICKET_LABELS.column_names):
@@ -166,15 +166,6 @@ def _breaks(check: Check, row: Row) -> bool:
     raise ValueError(f"{check.name} is not known here")
 
 
-def _opened(store: ObjectStore, table: Table) -> DeltaTable | None:
-    from deltalake import DeltaTable
-
-    uri, options = store.delta_uri(table.path), store.storage_options or None
-    if not DeltaTable.is_deltatable(uri, options):
-        return None
-    return DeltaTable(uri, storage_options=options)
-
-
 def _created(store: ObjectStore) -> DeltaTable:
     from deltalake import DeltaTable
 
@@ -191,9 +182,7 @@ def _created(store: ObjectStore) -> DeltaTable:
 
 
 def _rows(table: DeltaTable, declared: Table, columns: Iterable[str]) -> Iterator[Row]:
-    import pyarrow as pa
-
-    schema = arrow_schema(declared)
-    wanted = pa.schema([schema.field(name) for name in columns])
-    for batch in delta_rows(table, wanted).to_batches(max_chunksize=ROWS_AT_ONCE):
+    for batch in delta_rows(table, arrow_schema(declared, columns)).to_batches(
+        max_chunksize=ROWS_AT_ONCE
+    ):
         yield from batch.to_pylist()

@@ -6,10 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-from deltalake import DeltaTable
-
-from lake.delta_reading import delta_rows
+from lake.delta_reading import delta_rows, opened_table
 from lake.pipelines.journal import Journal
 from schemas.derivations import arrow_schema
 from schemas.tables.records import LANDED_FILES
@@ -39,13 +36,11 @@ class Content:
 
 def landed_contents(store: ObjectStore) -> list[Content]:
     """All landed files, in the order of their paths."""
-    uri, options = store.delta_uri(LANDED_FILES.path), store.storage_options or None
-    if not DeltaTable.is_deltatable(uri, options):
+    table = opened_table(store, LANDED_FILES)
+    if table is None:
         return []
-    declared = arrow_schema(LANDED_FILES)
-    schema = pa.schema([declared.field(n) for n in ("source", "content_hash", "row_count")])
-    rows = delta_rows(DeltaTable(uri, storage_options=options), schema).to_pylist()
-    return sorted(Content(**row) for row in rows)
+    schema = arrow_schema(LANDED_FILES, ("source", "content_hash", "row_count"))
+    return sorted(Content(**row) for row in delta_rows(table, schema).to_pylist())
 
 
 def records_journal(store: ObjectStore) -> Journal:
