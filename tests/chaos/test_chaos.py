@@ -51,11 +51,11 @@ def test_check_spans__finds_what_is_lost_and_doubled() -> None:
 
 
 def test_platform__killed_piece_by_piece_loses_nothing(tmp_path: Path) -> None:
-    plan = Plan(seconds=75, rate=150, kills=5, seed=SEED)
+    plan = Plan(seconds=60, rate=150, kills=4, seed=SEED)
     running, verdict = survive(plan, tmp_path)
     told = summary(running, verdict)
     print(told)
     assert verdict.is_good, told
     assert verdict.acknowledged > 1_000
-    assert len(running.recoveries) == 6
+    assert len(running.recoveries) == 5
     assert all(recovery.seconds is not None for recovery in running.recoveries)

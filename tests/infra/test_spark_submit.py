@@ -1,4 +1,4 @@
-"""Jobs under plain spark-submit: on a standalone master with one worker, and on local[*]."""
+"""Jobs under plain spark-submit, on a standalone master with one worker."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.mark.slow
 def test_spark_submit__runs_on_a_standalone_cluster(cluster: str, tmp_path: Path) -> None:
-    _check(cluster, tmp_path)
-
-
-@pytest.mark.slow
-def test_spark_submit__runs_locally(tmp_path: Path) -> None:
-    _check("local[*]", tmp_path)
+    properties = str(write_submit_properties(Settings()))
+    arguments = ["--master", cluster, "--properties-file", properties,
+                 "--driver-memory", "1g"]  # fmt: skip
+    done = spark_submit([*arguments, str(JOB), str(tmp_path / "rows")])
+    assert done.returncode == 0, done.stderr
+    assert f"master {cluster}" in done.stdout
+    assert "rows 300 countries ['US']" in done.stdout
 
 
 @pytest.mark.slow
@@ -36,13 +37,3 @@ def test_spark_submit__without_properties_says_what_to_add(tmp_path: Path) -> No
     assert done.returncode != 0
     # spark-submit sends a job's stderr to its own stdout
     assert "--properties-file $(lmslake spark-conf)" in done.stdout
-
-
-def _check(master: str, folder: Path) -> None:
-    properties = str(write_submit_properties(Settings()))
-    arguments = ["--master", master, "--properties-file", properties,
-                 "--driver-memory", "1g"]  # fmt: skip
-    done = spark_submit([*arguments, str(JOB), str(folder / "rows")])
-    assert done.returncode == 0, done.stderr
-    assert f"master {master}" in done.stdout
-    assert "rows 300 countries ['US']" in done.stdout

@@ -35,6 +35,11 @@ COMPARED = (
     "silver.fact_student_progress", "silver.fact_support_tickets", "silver.records_quarantine",
     "silver.records_held", "restricted.student_directory", "restricted.ticket_texts",
 )  # fmt: skip
+TRUE_TABLES = (
+    "silver.dim_students", "silver.dim_courses", "silver.fact_attendance",
+    "silver.fact_assessments", "silver.fact_enrollments", "silver.fact_student_progress",
+    "silver.fact_support_tickets",
+)  # fmt: skip
 GOLD = tuple(table.name for table in RECORDS_GOLD)
 POINTER = ("_content_hash", "_row")
 CONTACTS = ("student_name", "email", "phone", "date_of_birth")

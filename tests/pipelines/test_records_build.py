@@ -21,6 +21,7 @@ from tests.pipelines.records_world import (
     COMPARED,
     CONTACTS,
     GOLD,
+    TRUE_TABLES,
     gold_of,
     identifiers,
     land,
@@ -34,12 +35,6 @@ from tests.pipelines.records_world import (
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
-
-TRUE_TABLES = (
-    "silver.dim_students", "silver.dim_courses", "silver.fact_attendance",
-    "silver.fact_assessments", "silver.fact_enrollments", "silver.fact_student_progress",
-    "silver.fact_support_tickets",
-)  # fmt: skip
 
 
 class CrashError(Exception):
@@ -161,11 +156,11 @@ def test_build_records__again_changes_nothing(at_once: Built, opened: OpenLake) 
 def test_build_records__is_the_same_in_any_order(
     school: School, at_once: Built, opened: OpenLake, tmp_path: Path
 ) -> None:
-    """Here everybody and every course comes last: until then all rows are held."""
+    """Here most of everybody and of every course comes last: until then most rows are held."""
     deliveries = _shuffled(school, 2)
     parents = [d for d in deliveries if d.source in PARENTS]
     others = [d for d in deliveries if d.source not in PARENTS]
-    batches = [others[::2], others[1::2], parents[::2], parents[1::2]]
+    batches = [others[::2] + parents[::3], others[1::2] + parents[1::3] + parents[2::3]]
     built = _built(tmp_path, school, opened, batches)
     assert tables_of(built.root) == tables_of(at_once.root)
     assert gold_of(built.root) == gold_of(at_once.root)

@@ -82,7 +82,7 @@ def test_build_records__batches_give_the_same_gold(
     school: School, at_once: Path, opened: OpenLake, tmp_path: Path
 ) -> None:
     lake = opened(tmp_path)
-    for batch in _batches(school, seed=3, count=3):
+    for batch in _batches(school, seed=3, count=2):
         land(tmp_path, school, batch)
         assert build_records(lake, progress=print_progress, rules=RULES) is not None
         assert gold_of(tmp_path) == expected_gold(tmp_path, LIMITS)
