@@ -32,12 +32,15 @@ def command(first: datetime, last: datetime, reset: bool, restart: bool) -> None
     """
     from lake.pipelines.backfill import backfill
     from lake.pipelines.build import open_lake
+    from lake.query import existing_store
     from lake.settings import Settings
 
     if restart and not reset:
         raise click.UsageError("--restart belongs to --reset.")
     days = days_between(first, last)
-    with open_lake(Settings.from_env(), "lmslake backfill") as lake:
+    settings = Settings.from_env()
+    existing_store(settings)
+    with open_lake(settings, "lmslake backfill") as lake:
         outcome = backfill(lake, days, reset=reset, restart=restart, progress=print_progress)
     click.echo(
         f"{len(outcome.built)} dates built, {len(outcome.unchanged)} had nothing to build, "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 
@@ -9,6 +10,7 @@ import click
 
 from lake.errors import LakeError
 
+TRACE_VARIABLE = "LMSLAKE_STACK_TRACE"
 COMMANDS = {
     "demo": "Take a small campus from JSON to features and show the tables.",
     "ingest": "Validate files of events and write them to the raw zone.",
@@ -72,7 +74,10 @@ def cli() -> None:
 
 
 def run(command: click.Command) -> None:
-    """Run a command; a user's mistake ends with its message and exit code 1, no stack trace."""
+    """Run a command; a user's mistake ends with its message and exit code 1, no stack trace.
+
+    So does what a disk or a store refuses: no permission, no space, no connection.
+    """
     try:
         command.main(standalone_mode=True)
     except LakeError as error:
@@ -80,6 +85,14 @@ def run(command: click.Command) -> None:
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception as error:
+        from streaming.outages import STORE_FAULTS
+
+        if not isinstance(error, STORE_FAULTS) or os.environ.get(TRACE_VARIABLE):
+            raise
+        click.echo(f"Error: {type(error).__name__}: {error}", err=True)
+        click.echo(f"  Where it happened:  export {TRACE_VARIABLE}=1  and run it again.", err=True)
+        sys.exit(1)
 
 
 def main() -> None:

@@ -24,10 +24,10 @@ def list_held() -> None:
     Exit code 0, also where something is held.
     """
     from lake.pipelines.journal import Journal
+    from lake.query import existing_store
     from lake.settings import Settings
-    from lake.storage import open_store
 
-    held = Journal(open_store(Settings.from_env())).held()
+    held = Journal(existing_store(Settings.from_env())).held()
     for build in held:
         days = ", ".join(str(day) for day in sorted(build.touched.dates)) or "not known"
         click.echo(f"{build.build_id}  since {build.at:%Y-%m-%d %H:%M:%S} UTC")
@@ -49,12 +49,12 @@ def retry(build_ids: tuple[str, ...]) -> None:
     """
     from lake.pipelines.build import open_lake, retry_held
     from lake.pipelines.journal import Journal
+    from lake.query import existing_store
     from lake.settings import Settings
-    from lake.storage import open_store
 
     settings = Settings.from_env()
     settings.key()
-    if not build_ids and not Journal(open_store(settings)).held():
+    if not build_ids and not Journal(existing_store(settings)).held():
         click.echo("Nothing is held.")
         return
     print_progress("starting Spark")

@@ -65,11 +65,11 @@ def _selection(
 
 def _opened() -> tuple[Settings, ObjectStore, Ledger]:
     from lake.ledger import Ledger
+    from lake.query import existing_store
     from lake.settings import Settings
-    from lake.storage import open_store
 
     settings = Settings.from_env()
-    store = open_store(settings)
+    store = existing_store(settings)
     return settings, store, Ledger(store)
 
 

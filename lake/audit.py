@@ -12,8 +12,7 @@ from lake.audit_sources import check_sources
 from lake.errors import LakeError
 from lake.ledger import Ledger, LedgerRow, ledger_rows
 from lake.pipelines.journal import Journal
-from lake.query import connect, is_written
-from lake.storage import open_store
+from lake.query import connect, existing_store, is_written
 from schemas.tables import TABLES
 
 if TYPE_CHECKING:
@@ -74,7 +73,7 @@ def audit(settings: Settings, dates: Sequence[date] | None = None) -> Audit:
     between the ledger, the raw objects and silver; nothing that a build wrote down about its own
     work is believed but which objects it took.
     """
-    store = open_store(settings)
+    store = existing_store(settings)
     ledger = Ledger(store)
     everything = ledger_rows(ledger.rows(dates=None, is_quarantine=None))
     outcome = Audit()

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 from lake.audit import fetched
 from lake.audit_pointers import Pointers, aside_faults
 from lake.leases import awaited_lease
-from lake.query import connect, is_written
-from lake.storage import open_store
+from lake.query import connect, existing_store, is_written
 from schemas.records import SOURCES
 from schemas.tables import TABLES
 
@@ -81,7 +80,7 @@ def audit_records(
     Nothing that a build wrote down about its own work is believed but which files it took.
     Builds of records wait meanwhile. Raises LeaseHeld where one is at work for too long.
     """
-    store = open_store(settings)
+    store = existing_store(settings)
     received = [name for name in SOURCES if is_written(TABLES[f"bronze.{name}"], store)]
     if not is_written(TABLES[LANDED], store):
         gone = f"{LANDED} is gone, or the first landing was ended: land its file again"

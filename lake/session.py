@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 from lake.errors import LakeError
 from lake.jars import INFRA, Progress, publish, silent, spark_jars
 from lake.java import java
+from lake.settings import ANY_CORES
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -91,8 +92,8 @@ def session_conf(
     jvm = "-XX:ReservedCodeCacheSize=256m -Duser.timezone=UTC" + (SMALL_JVM if small else "")
     is_local = master.startswith("local")
     conf = {
-        "spark.master": "local[2]" if small and is_local else master,
-        "spark.driver.memory": "1g" if small else settings.driver_memory,
+        "spark.master": "local[2]" if small and master == ANY_CORES else master,
+        "spark.driver.memory": settings.driver_memory or ("1g" if small else "4g"),
         "spark.driver.extraClassPath": class_path,
         "spark.executor.extraClassPath": class_path,
         "spark.driver.extraJavaOptions": jvm,

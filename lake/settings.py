@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterable
 from datetime import timedelta
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Self
 
@@ -17,6 +20,13 @@ from lake.settings_tickets import TicketSettings
 
 BUNDLED_GEOIP = Path(__file__).parent / "data" / "geo-country.mmdb"
 MIN_KEY_BYTES = 16
+ANY_CORES = "local[*]"
+PREFIX = "LMSLAKE_"
+# Of the tests, not of a lake.
+OTHER_VARIABLES = ("LMSLAKE_TEST_", "LMSLAKE_SHARED_")
+MAXMIND_MARK = b"\xab\xcd\xefMaxMind.com"
+# Where the format says that the mark is looked for: within the last 128 KiB.
+MAXMIND_TAIL_BYTES = 128 * 1024
 
 
 def default_cache_dir() -> Path:
@@ -30,6 +40,21 @@ def known_address(address: str) -> str:
     if separator and scheme not in ("s3a", "s3"):
         raise ValueError("must be a local folder or s3a://bucket/prefix")
     return address.replace("s3://", "s3a://", 1).rstrip("/") if separator else address
+
+
+def unknown_variables(names: Iterable[str], fields: Iterable[str]) -> list[str]:
+    """What to say of each variable `LMSLAKE_…` that sets none of the fields."""
+    known = {f"{PREFIX}{field.upper()}" for field in fields}
+    told = []
+    for name in sorted(names):
+        if name.upper() in known or not name.upper().startswith(PREFIX):
+            continue
+        if name.startswith(OTHER_VARIABLES):
+            continue
+        near = get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]}?" if near else "`lmslake settings` lists all."
+        told.append(f"{name} is not a setting; {hint}")
+    return told
 
 
 class LakeSettings(BaseSettings):
@@ -73,8 +98,23 @@ class LakeSettings(BaseSettings):
     lock_wait_minutes: float = Field(
         30.0, ge=0, description="How long a build waits for another process that builds."
     )
-    spark_master: str = Field("local[*]", description="Spark master when not set by spark-submit.")
-    driver_memory: str = Field("4g", description="Heap of the Spark driver.")
+    spark_master: str = Field(
+        ANY_CORES,
+        pattern=r"^(local(\[(\*|\d+)(,\d+)?\])?|(spark|k8s)://.+|yarn)$",
+        description="Spark master when not set by spark-submit. With local[*] little data is "
+        "built on two cores.",
+    )
+    driver_memory: str | None = Field(
+        None,
+        pattern=r"^[1-9]\d*[mgMG]$",
+        description="Heap of the Spark driver, as 512m or 4g. Unset: 4g, and 1g for little data.",
+    )
+    stack_trace: bool = Field(
+        False, description="Show where in the program a disk or a store refused something."
+    )
+    maven_repository: str | None = Field(
+        None, description="A mirror to fetch JARs from. Unset: Maven Central."
+    )
     cache_dir: Path = Field(
         default_factory=default_cache_dir, description="Where JARs and services are cached."
     )
@@ -82,8 +122,14 @@ class LakeSettings(BaseSettings):
     @field_validator("geoip_database")
     @classmethod
     def _database_exists(cls, path: Path) -> Path:
-        if path != BUNDLED_GEOIP and not path.is_file():
+        if path == BUNDLED_GEOIP:
+            return path
+        if not path.is_file():
             raise ValueError(f"no such file: {path}")
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - MAXMIND_TAIL_BYTES))
+            if MAXMIND_MARK not in file.read():
+                raise ValueError(f"not a database in MaxMind's format: {path}")
         return path
 
     @model_validator(mode="after")
@@ -100,7 +146,7 @@ class Settings(TicketSettings, RecordsSettings, KafkaSettings, LakeSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix="LMSLAKE_", env_ignore_empty=True, extra="ignore", frozen=True
+        env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True
     )
 
     @field_validator("root", "landing")
@@ -110,7 +156,12 @@ class Settings(TicketSettings, RecordsSettings, KafkaSettings, LakeSettings):
 
     @classmethod
     def from_env(cls) -> Settings:
-        """Settings of this process. Raises LakeError that names each wrong variable, no value."""
+        """Settings of this process. Raises LakeError that names each wrong variable, no value.
+
+        Warns on stderr of variables that look like settings and are none.
+        """
+        for warning in unknown_variables(os.environ, cls.model_fields):
+            print(f"Warning: {warning}", file=sys.stderr)
         try:
             return cls()
         except ValidationError as error:

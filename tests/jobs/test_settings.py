@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from jobs.settings import command
 from lake.errors import LakeError
 from lake.pipelines.identity import check_student_ids
-from lake.settings import Settings
+from lake.settings import BUNDLED_GEOIP, Settings
 from lake.storage import LocalStore
 from lake.transforms.records.conventions import Conventions
 
@@ -105,3 +105,38 @@ def test_settings__of_student_ids_do_not_change_in_a_lake(tmp_path: Path) -> Non
     check_student_ids(store, Settings(date_order="mdy").school)
     with pytest.raises(LakeError, match="another LMSLAKE_STUDENT_ID_PREFIX: the students"):
         check_student_ids(store, Settings(student_id_prefix="any").school)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DRIVER_MEMORY", "four gigabytes"),
+        ("SPARK_MASTER", "localhost"),
+        ("GEOIP_DATABASE", __file__),
+        ("GEOIP_DATABASE", "no-such-file.mmdb"),
+    ],
+)
+def test_settings__refuse_what_spark_would_stumble_over(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"LMSLAKE_{name}", value)
+    with pytest.raises(LakeError, match=f"LMSLAKE_{name}"):
+        Settings.from_env()
+
+
+def test_settings__take_another_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy = tmp_path / "other.mmdb"
+    copy.write_bytes(BUNDLED_GEOIP.read_bytes())
+    monkeypatch.setenv("LMSLAKE_GEOIP_DATABASE", str(copy))
+    assert Settings.from_env().geoip_database == copy
+
+
+def test_settings__tell_of_a_name_that_is_none(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LMSLAKE_DATE_ORDR", "dmy")
+    monkeypatch.setenv("LMSLAKE_TEST_KILLS", "1")
+    Settings.from_env()
+    assert capsys.readouterr().err == (
+        "Warning: LMSLAKE_DATE_ORDR is not a setting; did you mean LMSLAKE_DATE_ORDER?\n"
+    )
