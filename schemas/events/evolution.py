@@ -7,6 +7,7 @@ a key that a new version names for the first time: it gets a type there.
 from __future__ import annotations
 
 import itertools
+import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -35,14 +36,19 @@ def version_conflicts() -> list[str]:
 
 
 def schema_conflicts(
-    old: Mapping[str, Any], new: Mapping[str, Any], common: Mapping[str, Any]
+    old: Mapping[str, Any],
+    new: Mapping[str, Any],
+    common: Mapping[str, Any],
+    new_common: Mapping[str, Any] | None = None,
 ) -> list[str]:
     """What `new` refuses although `old` accepts it, each with its place; conservative.
 
     Keywords that are not understood (pattern, format, anyOf, …) count as narrowed where they
-    were added or changed.
+    were added or changed. `common`: the shared definitions that both refer to, or with
+    `new_common` those of `old` alone.
     """
-    return list(_conflicts(_Node(old, common), _Node(new, common), "", 0))
+    old_node, new_node = _Node(old, common), _Node(new, new_common or common)
+    return list(_conflicts(old_node, new_node, "", frozenset()))
 
 
 class _Node:
@@ -83,9 +89,12 @@ class _Node:
         return named | {"integer"} if "number" in named else named
 
 
-def _conflicts(old: _Node, new: _Node, where: str, depth: int) -> Iterator[str]:
-    if depth > 20 or old.keywords == new.keywords:  # a definition may refer to itself
+def _conflicts(old: _Node, new: _Node, where: str, above: frozenset[str]) -> Iterator[str]:
+    pair = json.dumps([old.keywords, new.keywords], sort_keys=True)
+    # A definition may refer to itself.
+    if pair in above or (old.keywords == new.keywords and old.common == new.common):
         return
+    above |= {pair}
     place = where or "the event"
     if lost := old.types - new.types:
         yield f"{place}: type {', '.join(sorted(lost))} is no longer allowed"
@@ -94,7 +103,7 @@ def _conflicts(old: _Node, new: _Node, where: str, depth: int) -> Iterator[str]:
     added = set(new.keywords.get("required", ())) - set(old.keywords.get("required", ()))
     for name in sorted(added):
         yield f"{place}: {name} is newly required"
-    yield from _part_conflicts(old, new, where, depth)
+    yield from _part_conflicts(old, new, where, above)
     understood = {"type", "enum", "const", "required", "properties", "items"}
     understood |= {"additionalProperties", *LOWER_BOUNDS, *UPPER_BOUNDS}
     for key in sorted(set(new.keywords) - understood):
@@ -128,15 +137,15 @@ def _bound_conflicts(old: _Node, new: _Node, place: str) -> Iterator[str]:
                 yield f"{place}: {key} was tightened from {before} to {now}"
 
 
-def _part_conflicts(old: _Node, new: _Node, where: str, depth: int) -> Iterator[str]:
+def _part_conflicts(old: _Node, new: _Node, where: str, above: frozenset[str]) -> Iterator[str]:
     before, now = old.keywords.get("properties", {}), new.keywords.get("properties", {})
     for name in before:
         inside = f"{where}.{name}" if where else name
         if name not in now:
             yield f"{inside}: the property was removed"
         else:
-            yield from _conflicts(old.child(before[name]), new.child(now[name]), inside, depth + 1)
+            yield from _conflicts(old.child(before[name]), new.child(now[name]), inside, above)
     for key, label in (("items", "[]"), ("additionalProperties", ".*")):
         if key in new.keywords:
             pair = old.child(old.keywords.get(key, True)), new.child(new.keywords[key])
-            yield from _conflicts(*pair, where + label, depth + 1)
+            yield from _conflicts(*pair, where + label, above)

@@ -11,6 +11,7 @@ from jsonschema import Draft202012Validator
 
 from schemas.events import schemas, shared_definitions, version_key
 from schemas.events.evolution import schema_conflicts, version_conflicts
+from tests.schemas.released import read_released, release
 
 Change = Callable[[dict[str, Any]], object]
 EVENT_TYPES = ["page_view", "quiz_attempt", "submit_assignment", "video_play"]
@@ -33,6 +34,21 @@ def test_version_key__orders_by_number() -> None:
 
 def test_version_conflicts__none_in_this_package() -> None:
     assert version_conflicts() == []
+
+
+def test_schemas__accept_what_they_accepted_when_they_were_released() -> None:
+    """Also where a released file, or the definitions that all share, was edited in place."""
+    released = read_released()
+    today = {name: dict(versions) for name, versions in schemas().items()}
+    common = shared_definitions()[1]
+    for event_type, versions in released.items():
+        for version, (schema, common_then) in versions.items():
+            new = today.get(event_type, {}).pop(version, None)
+            assert new is not None, f"{event_type} {version} was released and is gone"
+            found = schema_conflicts(schema, new, common_then, common)
+            assert found == [], f"{event_type} {version}, which was released, refuses more"
+    unreleased = [f"{name} {version}" for name in today for version in today[name]]
+    assert unreleased == [], f"new: type  python -m {release.__module__}  to release them"
 
 
 OLD: dict[str, Any] = {
