@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -24,15 +24,20 @@ from benchmarks.inputs import DAY, PEER, PROJECT, bench_folder, generated_events
 from benchmarks.processes import Measured, run_measured
 from jobs.cli import run
 
+if TYPE_CHECKING:
+    import duckdb
+
 GIB = 1024**3
-# Table of the lake → the peer's file of the same grain.
+# What is compared with the peer's file of the same grain: rows, and sums that both define alike.
 COMPARED = {
-    "silver.events": "events",
-    "silver.sessions": "sessions",
-    "gold.student_daily_activity": "student_daily_activity",
-    "gold.chapter_engagement": "chapter_engagement",
-    "gold.question_attempts_summary": "question_attempts_summary",
+    "silver.events": "count(*), count(DISTINCT student_hash), count(course_id)",
+    "silver.sessions": "count(*), sum(events_count), round(sum(session_duration_seconds), 3)",
+    "gold.student_daily_activity": "count(*), sum(total_sessions), sum(pages_viewed), "
+    "sum(quizzes_attempted), sum(assignments_submitted)",
+    "gold.chapter_engagement": "count(*), sum(unique_students)",
+    "gold.question_attempts_summary": "count(*), sum(attempts_count), sum(correct_count)",
 }
+Figures = tuple[float, ...]
 # Settings of the caller that a run may have; everything else would make runs differ.
 KEPT_SETTINGS = ("LMSLAKE_CACHE_DIR", "LMSLAKE_DRIVER_MEMORY", "LMSLAKE_MAVEN_REPOSITORY")
 
@@ -55,13 +60,13 @@ class Build:
 class Round:
     """The build, the same without gates, and the peer, one after the other.
 
-    rows: table → (rows of the lake, rows of the peer).
+    figures: table → (the lake's, the peer's); see COMPARED.
     """
 
     build: Build
     gateless: Build
     peer: Measured
-    rows: dict[str, tuple[int, int]]
+    figures: dict[str, tuple[Figures, Figures]]
 
     @property
     def ratio(self) -> float:
@@ -84,8 +89,8 @@ class Round:
         return 1 - self.gateless.process.cpu_seconds / self.build.process.cpu_seconds
 
     @property
-    def rows_agree(self) -> bool:
-        return all(ours == theirs for ours, theirs in self.rows.values())
+    def figures_agree(self) -> bool:
+        return all(ours == theirs for ours, theirs in self.figures.values())
 
 
 @dataclass(frozen=True)
@@ -136,7 +141,7 @@ def one_round(
     measured = run_measured([sys.executable, str(peer), str(raw), str(out)], settings)
     say("build without gates")
     gateless = one_build(raw_lake, folder / "gateless", settings, "--no-gates")
-    found = zip(lake_rows(folder / "lake"), peer_rows(out), strict=True)
+    found = zip(lake_figures(folder / "lake"), peer_figures(out), strict=True)
     return Round(build, gateless, measured, dict(zip(COMPARED, found, strict=True)))
 
 
@@ -186,20 +191,28 @@ def ledger_records(root: Path) -> int:
     return int(pc.sum(rows["record_count"]).as_py() or 0)
 
 
-def lake_rows(root: Path) -> list[int]:
-    """Rows of the compared tables."""
+def lake_figures(root: Path) -> list[Figures]:
+    """Figures of the lake's tables, in the order of COMPARED."""
     from lake.query import connect
 
     with connect(_settings_of(root)) as tables:
-        counts = [tables.execute(f"SELECT count(*) FROM {name}").fetchall() for name in COMPARED]
-    return [int(count[0][0]) for count in counts]
+        return [_figures(tables, name, sums) for name, sums in COMPARED.items()]
 
 
-def peer_rows(out: Path) -> list[int]:
-    """Rows of the peer's files, from their footers."""
-    import pyarrow.parquet as pq
+def peer_figures(out: Path) -> list[Figures]:
+    """The same of the peer's files."""
+    import duckdb
 
-    return [pq.read_metadata(out / f"{name}.parquet").num_rows for name in COMPARED.values()]
+    with duckdb.connect() as files:
+        return [
+            _figures(files, f"'{out}/{name.partition('.')[2]}.parquet'", sums)
+            for name, sums in COMPARED.items()
+        ]
+
+
+def _figures(connection: duckdb.DuckDBPyConnection, source: str, sums: str) -> Figures:
+    (row,) = connection.execute(f"SELECT {sums} FROM {source}").fetchall()
+    return tuple(float(figure or 0) for figure in row)
 
 
 def lines_of(outcome: Outcome) -> Iterator[str]:
@@ -223,9 +236,13 @@ def lines_of(outcome: Outcome) -> Iterator[str]:
             yield f"  {phase:<24}{seconds:8.1f} s"
         rest = one.build.process.seconds - one.build.phase_seconds
         yield f"  {'start and end':<24}{rest:8.1f} s"
-        for name, (ours, theirs) in one.rows.items():
-            differs = "" if ours == theirs else "  <- differs"
-            yield f"  {name:<32}{ours:>12,}{theirs:>12,}{differs}"
+        for name, (ours, theirs) in one.figures.items():
+            differs = "as the peer's" if ours == theirs else f"DIFFER, the peer's: {_told(theirs)}"
+            yield f"  {name:<32}{_told(ours)}   {differs}"
+
+
+def _told(figures: Figures) -> str:
+    return " ".join(f"{figure:,.16g}" for figure in figures)
 
 
 def process_line(name: str, measured: Measured) -> str:
@@ -258,7 +275,7 @@ def command(
 ) -> None:
     """Measure raw to gold on EVENTS generated events (default 2,000,000) against DuckDB.
 
-    The exit code is 1 where the tables' row counts differ from the peer's. Run it on a quiet
+    The exit code is 1 where rows or sums of the tables differ from the peer's. Run it on a quiet
     machine: every figure is wall or CPU time.
 
     \b
@@ -276,8 +293,8 @@ def command(
     click.echo("\n".join(lines_of(outcome)))
     if json_file is not None:
         json_file.write_text(json.dumps(asdict(outcome), indent=2) + "\n")
-    if not all(one.rows_agree for one in outcome.rounds):
-        click.echo("Error: the row counts differ.", err=True)
+    if not all(one.figures_agree for one in outcome.rounds):
+        click.echo("Error: the tables differ from the peer's.", err=True)
         raise SystemExit(1)
 
 

@@ -24,7 +24,8 @@ STUDENT_FEATURES = Table(
         Column(
             "avg_quiz_accuracy_30d",
             "double",
-            "Correct attempts / attempts over the 30 days that end with as_of_date.",
+            "Correct attempts / attempts over the 30 days that end with as_of_date; an attempt "
+            "that reports no result is one that is not correct.",
             "no attempt in the 30 days",
             "0-1",
         ),

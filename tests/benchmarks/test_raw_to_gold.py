@@ -56,18 +56,20 @@ def test_total_phases__adds_the_passes_of_a_build() -> None:
     assert total == {"raw gate": 3.0, "events": 5.0, "results": 0.5}
 
 
-def test_lines_of__says_where_row_counts_differ() -> None:
+def test_lines_of__says_where_figures_differ() -> None:
     build = Build(Measured(30, 50, 2**31, 2**30), {"events": 25})
     gateless = Build(Measured(27, 40, 2**31, 2**30), {"events": 23})
-    rows = {"silver.events": (10, 10), "silver.sessions": (4, 5)}
-    one = Round(build, gateless, Measured(20, 40, 2**30, 0), rows)
+    same, other = (10.0, 2.5), (10.0, 2.75)
+    figures = {"silver.events": (same, same), "silver.sessions": (same, other)}
+    one = Round(build, gateless, Measured(20, 40, 2**30, 0), figures)
     lines = list(lines_of(Outcome(10, Measured(1, 2, 2**20, 0), (one,))))
     text = "\n".join(lines)
     assert "5 per CPU-second" in text
     assert "1.50   1.25 without start and end" in text
     assert "10.0%   20.0% of CPU time" in text
-    assert [line.split()[:3] for line in lines if "differs" in line] == [
-        ["silver.sessions", "4", "5"]
+    assert not one.figures_agree
+    assert [line.split() for line in lines if "DIFFER" in line] == [
+        ["silver.sessions", "10", "2.5", "DIFFER,", "the", "peer's:", "10", "2.75"]
     ]
 
 
@@ -85,7 +87,7 @@ def test_measure__builds_and_agrees_with_the_peer(tmp_path: Path) -> None:
     said: list[str] = []
     outcome = measure(EVENTS, 20, 1, tmp_path, tmp_path / "cache", said.append)
     (one,) = outcome.rounds
-    assert one.rows_agree, one.rows
+    assert one.figures_agree, one.figures
     assert outcome.records > EVENTS * 0.9
     assert one.build.process.java_bytes > 100 * MIB
     assert 0 < one.build.phase_seconds < one.build.process.seconds

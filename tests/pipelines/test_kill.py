@@ -115,6 +115,6 @@ def test_killed_commands__lose_nothing_and_double_nothing(opened: OpenLake, tmp_
     states = lake.journal.states()
     begun = {row["build_id"] for row in states if row["state"] == "publishing"}
     finished = {row["build_id"] for row in states if row["state"] == "finished"}
-    # Most kills met a build that had begun to publish.
+    # Not all kills came before a build had begun to publish.
     assert len(begun - finished) >= BUILD_KILLS // 3
     assert "Nothing to build" in crashes.run("build")
