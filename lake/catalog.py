@@ -11,13 +11,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lake.delta_reading import delta_rows, opened_table
+from lake.delta_writing import declared_table
 from lake.errors import LakeError
+from lake.fencing import keep_out_others
 from schemas.derivations import arrow_schema
 from schemas.tables.silver import DIM_CHAPTERS
 
 if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+    from lake.fencing import Fence
     from lake.storage import ObjectStore
 
+LEASE = "catalog"
 COLUMNS = ("course_id", "course_title", "chapter_id", "chapter_title")
 REQUIRED = ("course_id", "chapter_id")
 MAX_LENGTH = 256
@@ -43,7 +49,8 @@ def load_catalog(store: ObjectStore, path: Path) -> CatalogReport:
     LakeError where the file is not valid (nothing is loaded then) or another load runs.
     """
     chapters = read_catalog(path)
-    with store.lease("catalog"):
+    with store.lease(LEASE) as lease:
+        keep_out_others(store, lease, LEASE, lambda _: _dim_chapters(store, lease.fence))
         rows = {
             (str(row["course_id"]), str(row["chapter_id"])): row for row in _current_rows(store)
         }
@@ -61,7 +68,7 @@ def load_catalog(store: ObjectStore, path: Path) -> CatalogReport:
                 "_source_file": path.name,
             }
         if new:
-            _replace_rows(store, [rows[key] for key in sorted(rows)])
+            _replace_rows(store, [rows[key] for key in sorted(rows)], lease.fence)
     added = len(new.keys() - known.keys())
     return CatalogReport(added, len(new) - added, len(known.keys() | chapters.keys()) - len(new))
 
@@ -184,15 +191,19 @@ def _current_rows(store: ObjectStore) -> list[dict[str, object]]:
     return [] if table is None else delta_rows(table, arrow_schema(DIM_CHAPTERS)).to_pylist()
 
 
-def _replace_rows(store: ObjectStore, rows: list[dict[str, object]]) -> None:
+def _replace_rows(store: ObjectStore, rows: list[dict[str, object]], fence: Fence) -> None:
     import pyarrow as pa
-    from deltalake import write_deltalake
+    from deltalake import CommitProperties, write_deltalake
 
-    write_deltalake(
-        store.delta_uri(DIM_CHAPTERS.path),
-        pa.Table.from_pylist(rows, arrow_schema(DIM_CHAPTERS)),
-        mode="overwrite",
-        storage_options=store.storage_options or None,
-        name=DIM_CHAPTERS.name,
-        description=DIM_CHAPTERS.doc,
-    )
+    table = _dim_chapters(store, fence)
+    with fence.commit(table) as transactions:
+        write_deltalake(
+            table,
+            pa.Table.from_pylist(rows, arrow_schema(DIM_CHAPTERS)),
+            mode="overwrite",
+            commit_properties=CommitProperties(app_transactions=transactions),
+        )
+
+
+def _dim_chapters(store: ObjectStore, fence: Fence) -> DeltaTable:
+    return declared_table(store, DIM_CHAPTERS, {}, fence)

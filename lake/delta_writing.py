@@ -5,12 +5,43 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from lake.delta_reading import missing_columns
+from lake.delta_reading import missing_columns, opened_table
 from lake.errors import LakeError
+from schemas.derivations import arrow_schema
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from deltalake import DeltaTable
+
+    from lake.fencing import Fence
+    from lake.storage import ObjectStore
+    from schemas.table import Table
+
+
+def declared_table(
+    store: ObjectStore, table: Table, configuration: Mapping[str, str], fence: Fence
+) -> DeltaTable:
+    """The table at its newest version; made from its declaration, empty, where there is none."""
+    if (found := opened_table(store, table)) is not None:
+        return found
+    fence.announce(table.name)
+    return created_table(store, table, configuration)
+
+
+def created_table(store: ObjectStore, table: Table, configuration: Mapping[str, str]) -> DeltaTable:
+    """The table, made from its declaration, empty, unless another process makes it just now."""
+    from deltalake import DeltaTable
+
+    return DeltaTable.create(
+        store.delta_uri(table.path),
+        arrow_schema(table),
+        mode="ignore",
+        partition_by=table.partition_by,
+        name=table.name,
+        description=table.doc,
+        configuration=configuration,
+        storage_options=store.storage_options or None,
+    )
 
 
 def check_types(table: DeltaTable, declared: pa.Schema) -> None:
@@ -37,11 +68,13 @@ def _shown(kind: Any) -> str:
     return str(getattr(kind, "type", kind))
 
 
-def write_rows(table: DeltaTable, rows: pa.Table, build_id: str, replaced: str | None) -> None:
+def write_rows(
+    table: DeltaTable, rows: pa.Table, build_id: str, replaced: str | None, fence: Fence
+) -> None:
     """Append the rows in one commit, or put them in place of those that the SQL `replaced` selects.
 
     A column that the table does not have yet is added to it. Refuses a row that the condition
-    does not select.
+    does not select. Raises LeaseHeld where the lock of the fence was lost.
     """
     from deltalake import CommitProperties, write_deltalake
 
@@ -50,8 +83,11 @@ def write_rows(table: DeltaTable, rows: pa.Table, build_id: str, replaced: str |
         how = {"mode": "overwrite", "predicate": replaced}
     if missing_columns(table, rows.column_names):
         how["schema_mode"] = "merge"
-    properties = CommitProperties(custom_metadata={"userMetadata": build_id})
-    write_deltalake(table, rows, commit_properties=properties, **how)
+    with fence.commit(table) as transactions:
+        properties = CommitProperties(
+            custom_metadata={"userMetadata": build_id}, app_transactions=transactions
+        )
+        write_deltalake(table, rows, commit_properties=properties, **how)
 
 
 def merge_rows(
@@ -62,13 +98,24 @@ def merge_rows(
     update: Mapping[str, str],
     insert: Mapping[str, str],
     delete_when: str | None,
+    fence: Fence,
 ) -> None:
     """MERGE rows named `new` into rows named `old`; see `LakeTables.merge`."""
-    merge = table.merge(rows, condition, source_alias="new", target_alias="old")
-    if delete_when is not None:
-        merge = merge.when_matched_delete(delete_when)
-    if update:
-        merge = merge.when_matched_update(dict(update))
-    if insert:
-        merge = merge.when_not_matched_insert(dict(insert))
-    merge.execute()
+    from deltalake import CommitProperties
+
+    with fence.commit(table) as transactions:
+        properties = CommitProperties(app_transactions=transactions)
+        merge = table.merge(
+            rows,
+            condition,
+            source_alias="new",
+            target_alias="old",
+            commit_properties=properties,
+        )
+        if delete_when is not None:
+            merge = merge.when_matched_delete(delete_when)
+        if update:
+            merge = merge.when_matched_update(dict(update))
+        if insert:
+            merge = merge.when_not_matched_insert(dict(insert))
+        merge.execute()

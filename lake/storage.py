@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import socket
@@ -12,10 +11,14 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from lake.errors import LakeError
 from lake.settings import Settings
+
+if TYPE_CHECKING:
+    from lake.fencing import Fence
+    from lake.lease_record import LeaseRecord
 
 COPY_CHUNK = 1 << 20
 
@@ -34,10 +37,17 @@ class StoredObject:
 
 
 class Lease(Protocol):
-    """A held lease."""
+    """A held lease: a lock that others take over where, on S3, its holder is not heard of."""
+
+    @property
+    def record(self) -> LeaseRecord: ...
+
+    @property
+    def fence(self) -> Fence:
+        """What every commit under the lease goes through: it is refused to who lost the lease."""
 
     def check(self) -> None:
-        """Raises LakeError where the lease was lost (call it before a commit)."""
+        """Raises LeaseHeld where the lease is known to be lost, before work is done in vain."""
 
 
 class ObjectStore(Protocol):
@@ -117,6 +127,14 @@ def lease_held(name: str, body: bytes) -> LeaseHeld:
     return LeaseHeld(
         f"Another process holds the lock '{name}' ({who}).\n"
         "  Wait until it has ended, then run the command again."
+    )
+
+
+def lease_lost(name: str, why: str) -> LeaseHeld:
+    """The error for a lease that was lost while it was held."""
+    return LeaseHeld(
+        f"The lock '{name}' was lost while the command ran: {why}\n"
+        "  Nothing was published after that. Run the command again."
     )
 
 
@@ -220,34 +238,16 @@ class LocalStore:
     def storage_options(self) -> dict[str, str]:
         return {}
 
-    @contextmanager
-    def lease(self, name: str) -> Iterator[Lease]:
-        path = self._path(f"_locks/{name}")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # The file is never removed: removing it would let two processes lock two files.
-        with path.open("a+b") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                lock.seek(0)
-                raise lease_held(name, lock.read()) from None
-            lock.truncate(0)
-            lock.write(json.dumps(lease_holder()).encode())
-            lock.flush()
-            yield _HeldLock()
+    def lease(self, name: str) -> AbstractContextManager[Lease]:
+        from lake.lease_local import local_lease
+
+        return local_lease(self._path(f"_locks/{name}"), name)
 
     def _path(self, key: str) -> Path:
         path = self.root / key
         if not key or ".." in Path(key).parts or Path(key).is_absolute():
             raise ValueError(f"not a key of the store: {key!r}")
         return path
-
-
-class _HeldLock:
-    """flock is lost only with the process: there is nothing to check."""
-
-    def check(self) -> None:
-        return None
 
 
 def missing_object(uri: str) -> LakeError:

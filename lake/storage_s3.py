@@ -168,14 +168,13 @@ class S3Store:
 
     @contextmanager
     def lease(self, name: str) -> Iterator[Lease]:
+        from lake.lease_record import released
         from lake.lease_s3 import S3Lease
 
         held = S3Lease(self, name)
         held.acquire()
-        try:
+        with released(held):
             yield held
-        finally:
-            held.release()
 
 
 def _delta_options(settings: Settings, secret: str | None) -> dict[str, str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Self
@@ -19,11 +20,13 @@ from lake.delta_reading import (
     days_of,
     delta_rows,
     missing_columns,
+    opened_table,
     rows_but_of,
     rows_of,
     values_predicate,
 )
-from lake.delta_writing import check_types, merge_rows, write_rows
+from lake.delta_writing import check_types, declared_table, merge_rows, write_rows
+from lake.fencing import NO_FENCE, Fence
 from schemas.derivations import arrow_schema, struct_type
 from schemas.table import Table
 from schemas.tables import TABLES
@@ -84,10 +87,14 @@ class Students:
 
 
 class LakeTables:
-    """The declared tables of one lake, as seen by one Spark session."""
+    """The declared tables of one lake, as seen by one Spark session.
+
+    fence: that of the lock under which they are written.
+    """
 
     def __init__(self, spark: SparkSession, store: ObjectStore) -> None:
         self.spark = spark
+        self.fence: Fence = NO_FENCE
         self._store = store
 
     def path(self, name: str) -> str:
@@ -190,16 +197,10 @@ class LakeTables:
     def ensure(self, name: str) -> None:
         """Create the table from its declaration, empty, where it does not exist yet."""
         table = TABLES[name]
-        delta_rs.DeltaTable.create(
-            self._store.delta_uri(table.path),
-            arrow_schema(table),
-            mode="ignore",
-            partition_by=table.partition_by,
-            name=table.name,
-            description=table.doc,
-            configuration=_properties(name),
-            storage_options=self._store.storage_options,
-        )
+        if name not in MERGED:
+            declared_table(self._store, table, _properties(name), self.fence)
+        elif not self.exists(name):
+            self._write_with_spark(name, self.declared(table, self._no_rows(table)), "", None)
 
     def declared(self, table: Table, rows: DataFrame) -> DataFrame:
         """Exactly the declared columns in their order and types, with their comments."""
@@ -292,12 +293,11 @@ class LakeTables:
             return self._rows_written(name, build_id)
         schema = arrow_schema(TABLES[name])
         collected = declared.toArrow().cast(schema)
-        self.ensure(name)
-        table = self._opened(name)
+        table = declared_table(self._store, TABLES[name], _properties(name), self.fence)
         if replaced is not None and but_of is not None:
             others = rows_but_of(delta_rows(table, schema, replaced), but_of.hashes)
             collected = pa.concat_tables([collected, others])
-        write_rows(table, collected, build_id, replaced)
+        write_rows(table, collected, build_id, replaced, self.fence)
         return int(collected.num_rows)
 
     def _write_with_spark(
@@ -314,10 +314,12 @@ class LakeTables:
         if table.partition_by:
             writer = writer.partitionBy(table.partition_by)
         if not self.exists(name):
+            self.fence.announce(name)
             writer = writer.options(**_properties(name))
         # A column that was declared since the table was written is added by the next write.
         writer = writer.option("mergeSchema", "true").option("userMetadata", build_id)
-        writer.save(self.path(name))
+        with self.fence.spark_commit(lambda: opened_table(self._store, table)) as options:
+            writer.options(**options).save(self.path(name))
 
     def _rows_written(self, name: str, build_id: str) -> int:
         """Rows that the build's newest commit to the table wrote, as the commit itself says."""
@@ -356,7 +358,7 @@ class LakeTables:
         if max(at_most, self.rows_at_most(name, days)) <= COLLECTED_ROWS:
             merge_rows(
                 self._opened(name), rows.toArrow(), condition,
-                update=update or {}, insert=inserted, delete_when=delete_when,
+                update=update or {}, insert=inserted, delete_when=delete_when, fence=self.fence,
             )  # fmt: skip
             return
         target = DeltaTable.forPath(self.spark, self.path(name))
@@ -367,4 +369,17 @@ class LakeTables:
             merge = merge.whenMatchedUpdate(set=dict(update))
         if inserted:
             merge = merge.whenNotMatchedInsert(values=dict(inserted))
-        merge.execute()
+        with self.fence.spark_commit(lambda: self._opened(name)) as options, self._conf(options):
+            merge.execute()
+
+    @contextmanager
+    def _conf(self, options: Mapping[str, str]) -> Iterator[None]:
+        """Options of Delta's commits, set for the session: a MERGE takes them from nowhere else."""
+        names = {f"spark.databricks.delta.write.{name}": value for name, value in options.items()}
+        for name, value in names.items():
+            self.spark.conf.set(name, value)
+        try:
+            yield
+        finally:
+            for name in names:
+                self.spark.conf.unset(name)

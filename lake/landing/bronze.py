@@ -9,7 +9,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from lake.delta_reading import delta_rows, missing_columns, opened_table
-from lake.delta_writing import check_types
+from lake.delta_writing import check_types, created_table
 from lake.errors import LakeError
 from lake.landing.faults import BronzeChangedError
 from lake.landing.rows import Batch
@@ -147,15 +147,14 @@ class Bronze:
     def _append(self, declared: Table, rows: Any, content_hash: str) -> None:
         from deltalake.exceptions import CommitFailedError
 
+        table = self._declared(declared)
+        # What was seen before the table was opened anew may have changed.
+        if table.transaction_version(_app_id(content_hash)) is not None:
+            raise _changed(declared, "it holds the content already")
         try:
-            self._write(
-                self._declared(declared), declared.column_names, rows, _commit_of(content_hash)
-            )
+            self._write(table, declared.column_names, rows, _commit_of(content_hash))
         except CommitFailedError as error:
-            raise BronzeChangedError(
-                f"{declared.name} was changed by another process meanwhile; nothing was added.\n"
-                f"  Run the command again: it goes on where it stopped. ({error})"
-            ) from None
+            raise _changed(declared, str(error)) from None
 
     def _write(
         self, table: DeltaTable, names: Iterable[str], rows: Any, properties: CommitProperties
@@ -192,22 +191,20 @@ class Bronze:
         return self._opened.get(declared.name)
 
     def _created(self, declared: Table) -> DeltaTable:
-        from deltalake import DeltaTable
-
-        table = DeltaTable.create(
-            self._store.delta_uri(declared.path),
-            arrow_schema(declared),
-            mode="ignore",
-            name=declared.name,
-            description=declared.doc,
-            configuration={
-                "delta.checkpointInterval": "10",
-                "delta.dataSkippingStatsColumns": STATISTICS[declared.name],
-            },
-            storage_options=self._store.storage_options or None,
-        )
+        configuration = {
+            "delta.checkpointInterval": "10",
+            "delta.dataSkippingStatsColumns": STATISTICS[declared.name],
+        }
+        table = created_table(self._store, declared, configuration)
         self._opened[declared.name] = table
         return table
+
+
+def _changed(declared: Table, why: str) -> BronzeChangedError:
+    return BronzeChangedError(
+        f"{declared.name} was changed by another process meanwhile; nothing was added.\n"
+        f"  Run the command again: it goes on where it stopped. ({why})"
+    )
 
 
 def _app_id(content_hash: str) -> str:

@@ -41,15 +41,16 @@ class TopicBronze(Bronze):
 
     def has_unnoted(self, parts: Collection[TopicPart]) -> bool:
         """Whether rows of some are in bronze that `bronze.landed_files` does not know of."""
-        return bool(self._unnoted(parts))
+        return bool(self._unnoted(parts)[0])
 
     def note_missing(self, parts: Collection[TopicPart], check: Callable[[], None]) -> int:
         """Note what a killed process left; gives the number of contents.
 
         check: called before the commit; raises where the lease was lost. Raises LakeError where
-        the log of the table says no more what was left.
+        the log of the table says no more what was left, StaleWriterError where another process
+        has noted it meanwhile.
         """
-        unnoted = self._unnoted(parts)
+        unnoted, noted = self._unnoted(parts)
         if not unnoted:
             return 0
         known = self.landed()
@@ -60,7 +61,7 @@ class TopicBronze(Bronze):
         positions = self.positions(unnoted)
         _check_is_whole(missing.values(), positions)
         check()
-        self._note(list(missing.values()), positions)
+        self._note(list(missing.values()), positions, noted)
         return len(missing)
 
     def add(self, buffers: Sequence[TopicBuffer], check: Callable[[], None]) -> list[LandedFile]:
@@ -70,7 +71,8 @@ class TopicBronze(Bronze):
         process, or an attempt of this one, has taken it on: of that source, and of those after it,
         nothing was added. The buffers are used up in any case.
         """
-        self._check_follows(self._existing(LANDED_FILES), buffers)
+        before = {buffer.part: buffer.committed for buffer in buffers}
+        self._check_is_at(self._existing(LANDED_FILES), before)
         ingested_at = datetime.now(UTC)
         noted: list[LandedFile] = []
         by_source: dict[str, list[TopicBuffer]] = {}
@@ -78,25 +80,31 @@ class TopicBronze(Bronze):
             by_source.setdefault(buffer.part.source, []).append(buffer)
         for source, own in sorted(by_source.items()):
             table = self._declared(RECORDS[source])
-            self._check_follows(table, own)
+            self._check_is_at(table, {buffer.part: buffer.committed for buffer in own})
             made = [buffer.batch(ingested_at) for buffer in own]
             landed = [item for _, item in made]
             check()
             self._commit(table, [rows for rows, _ in made], {b.part: b.last for b in own}, landed)
             noted += landed
         check()
-        self._note(noted, {buffer.part: buffer.last for buffer in buffers})
+        self._note(noted, {buffer.part: buffer.last for buffer in buffers}, before)
         return noted
 
     def _note(
-        self, landed: Sequence[LandedFile], positions: Mapping[TopicPart, int | None]
+        self,
+        landed: Sequence[LandedFile],
+        positions: Mapping[TopicPart, int | None],
+        before: Mapping[TopicPart, int | None],
     ) -> None:
+        """Take bronze.landed_files from the positions `before` to the given ones."""
         import pyarrow as pa
 
         now = datetime.now(UTC)
         rows = [{**asdict(item), "landed_at": now} for item in landed]
         noted = pa.Table.from_pylist(rows, arrow_schema(LANDED_FILES)).combine_chunks()
-        self._commit(self._declared(LANDED_FILES), noted.to_batches(), positions, ())
+        table = self._declared(LANDED_FILES)
+        self._check_is_at(table, before)
+        self._commit(table, noted.to_batches(), positions, ())
 
     def _commit(
         self,
@@ -128,15 +136,19 @@ class TopicBronze(Bronze):
             return dict.fromkeys(parts)
         return {part: table.transaction_version(part.app_id) for part in parts}
 
-    def _check_follows(self, table: DeltaTable | None, buffers: Sequence[TopicBuffer]) -> None:
-        expected = {buffer.part: buffer.committed for buffer in buffers}
+    def _check_is_at(
+        self, table: DeltaTable | None, expected: Mapping[TopicPart, int | None]
+    ) -> None:
         found = self._versions(table, expected)
         if stale := [part.app_id for part, last in expected.items() if found[part] != last]:
             raise StaleWriterError(stale)
 
-    def _unnoted(self, parts: Collection[TopicPart]) -> list[TopicPart]:
+    def _unnoted(
+        self, parts: Collection[TopicPart]
+    ) -> tuple[list[TopicPart], dict[TopicPart, int | None]]:
+        """Those that are elsewhere in bronze.landed_files than in bronze; where all are there."""
         noted = self._versions(self._existing(LANDED_FILES), parts)
-        return [part for part, last in self.positions(parts).items() if last != noted[part]]
+        return [part for part, last in self.positions(parts).items() if last != noted[part]], noted
 
     def _told(self, source: str) -> Iterator[LandedFile]:
         """What the log of the source's table says of the contents of topics, newest first."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from lake.delta_reading import opened_table
 from lake.leases import awaited_lease
-from lake.maintenance.locks import lock_of
+from lake.locks import lock_of
 from lake.maintenance.table_state import TableFile, TableState, read_state
 from lake.maintenance.work import Outcome, Plan, Tell
 from lake.storage import LeaseHeld

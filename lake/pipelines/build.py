@@ -10,6 +10,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from lake.errors import LakeError
+from lake.fencing import NO_FENCE, keep_out_others
 from lake.gates import Gate, GateFailed, prepare
 from lake.gates.rules import kept_summary
 from lake.leases import awaited_lease
@@ -54,7 +55,8 @@ class Lake:
     spark: SparkSession
     tables: LakeTables
     key: bytes = field(repr=False)
-    # Raises LakeError where another process may build by now. Called before each publication.
+    # Raises LeaseHeld where another process may build by now. Called before each publication, so
+    # that less is done in vain: what keeps a late commit out is the fence of tables and journal.
     check_lease: Callable[[], None] = field(default=_no_lease, repr=False)
 
     @property
@@ -178,18 +180,22 @@ def _only_builder(lake: Lake, progress: Progress) -> Iterator[None]:
 
 @contextmanager
 def only_builder(lake: Lake, lock: str, progress: Progress) -> Iterator[None]:
-    """Nobody else holds the lock meanwhile, and `lake.check_lease` looks whether that is so.
+    """Nobody else holds the lock meanwhile, and nobody who held it before commits any more.
 
-    Raises LeaseHeld where another process holds it for longer than the settings let this one wait,
-    and LakeError where the lake has another identity.
+    `lake.check_lease` looks whether that is so, and each commit to the tables proves it. Raises
+    LeaseHeld where another process holds it for longer than the settings let this one wait, and
+    LakeError where the lake has another identity.
     """
     with awaited_lease(lake.store, lock, lake.settings.lock_wait, progress) as lease:
         lake.check_lease = lease.check
+        lake.tables.fence = lake.journal.fence = lease.fence
         try:
             check_identity(lake)
+            keep_out_others(lake.store, lease, lock, lambda table: lake.tables.ensure(table.name))
             yield
         finally:
             lake.check_lease = _no_lease
+            lake.tables.fence = lake.journal.fence = NO_FENCE
 
 
 def _take_again(

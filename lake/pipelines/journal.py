@@ -9,13 +9,16 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-from deltalake import DeltaTable, write_deltalake
 
-from lake.delta_reading import delta_rows
+from lake.delta_reading import delta_rows, opened_table
+from lake.delta_writing import declared_table, write_rows
+from lake.fencing import NO_FENCE, Fence
 from schemas.derivations import arrow_schema
 from schemas.tables import TABLES
 
 if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
     from lake.storage import ObjectStore
     from schemas.table import Table
 
@@ -60,13 +63,14 @@ class Journal:
     """Appends the states of builds, and answers from them what is applied and what is open.
 
     It is read once and then only what others and it have added: a process that builds for months
-    asks it before each build. table: one of the columns of bronze.builds.
+    asks it before each build. table: one of the columns of bronze.builds. fence: that of the lock
+    under which it is written.
     """
 
-    def __init__(self, store: ObjectStore, table: Table = BUILDS) -> None:
+    def __init__(self, store: ObjectStore, table: Table = BUILDS, fence: Fence = NO_FENCE) -> None:
+        self.fence = fence
+        self._store = store
         self._table = table
-        self._uri = store.delta_uri(table.path)
-        self._options = store.storage_options
         self._opened: DeltaTable | None = None
         self._files: frozenset[str] = frozenset()
         self._states: dict[tuple[str, str], dict[str, Any]] = {}
@@ -81,6 +85,7 @@ class Journal:
         paths: Iterable[str] = (),
         reason: str | None = None,
     ) -> None:
+        """Add a state of a build. Raises LeaseHeld where the lock of the fence was lost."""
         row = {
             "build_id": build_id,
             "state": state,
@@ -90,15 +95,9 @@ class Journal:
             "session_dates": sorted(touched.session_dates),
             "reason": reason,
         }
-        write_deltalake(
-            self._uri,
-            pa.Table.from_pylist([row], arrow_schema(self._table)),
-            mode="append",
-            # A journal from before a column was declared gets it.
-            schema_mode="merge",
-            storage_options=self._options,
-            description=self._table.doc,
-        )
+        rows = pa.Table.from_pylist([row], arrow_schema(self._table))
+        table = self._newest() or declared_table(self._store, self._table, {}, self.fence)
+        write_rows(table, rows, build_id, None, self.fence)
         self._is_current = False
 
     def refresh(self) -> None:
@@ -112,14 +111,18 @@ class Journal:
             self._is_current = True
         return list(self._states.values())
 
-    def _read(self) -> None:
+    def _newest(self) -> DeltaTable | None:
         if self._opened is None:
-            if not DeltaTable.is_deltatable(self._uri, self._options):
-                return
-            self._opened = DeltaTable(self._uri, storage_options=self._options)
+            self._opened = opened_table(self._store, self._table)
         else:
             self._opened.update_incremental()
-        files, before = frozenset(self._opened.file_uris()), self._files
+        return self._opened
+
+    def _read(self) -> None:
+        table = self._newest()
+        if table is None:
+            return
+        files, before = frozenset(table.file_uris()), self._files
         if files == before:
             return
         where = "TRUE"
@@ -127,7 +130,7 @@ class Journal:
             newest = max(state["at"] for state in self._states.values())
             since = (newest - CLOCK_SKEW).strftime("%Y-%m-%dT%H:%M:%SZ")
             where = f"at >= TIMESTAMP '{since}'"
-        for state in delta_rows(self._opened, arrow_schema(self._table), where).to_pylist():
+        for state in delta_rows(table, arrow_schema(self._table), where).to_pylist():
             self._states[state["build_id"], state["state"]] = state
             if state["state"] == "finished":
                 self._applied.update(state["paths"])

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from lake.fencing import keep_out_others
 from lake.gates import Gate, prepare
 from lake.leases import awaited_lease
 from lake.tickets.exchange import Redacted
@@ -23,7 +24,7 @@ from lake.tickets.model import Model
 from lake.tickets.monitoring import TicketMetrics
 from lake.tickets.redaction import Redactor
 from lake.tickets.rules import answer_by_rules
-from lake.tickets.table import LabelTable, Row, read_names, read_tickets
+from lake.tickets.table import LabelTable, Row, label_table, read_names, read_tickets
 
 if TYPE_CHECKING:
     from lake.storage import ObjectStore
@@ -131,7 +132,8 @@ def label_tickets(
     """
     report = LabelReport()
     with awaited_lease(store, LEASE, patience, tell) as lease, Gate(store) as gate:
-        table = LabelTable(store, gate)
+        keep_out_others(store, lease, LEASE, lambda _: label_table(store, lease.fence))
+        table = LabelTable(store, gate, lease.fence)
         wanted = _wanted(table, store, key, choice, report)
         if wanted:
             prepare()

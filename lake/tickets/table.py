@@ -13,7 +13,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from lake.delta_reading import dates_predicate, delta_rows, opened_table
-from lake.delta_writing import check_types, write_rows
+from lake.delta_writing import check_types, declared_table, write_rows
 from lake.errors import LakeError
 from lake.gates import Gate
 from lake.tickets.labels import Ticket
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from deltalake import DeltaTable
 
+    from lake.fencing import Fence
     from lake.storage import ObjectStore
 
 Row = dict[str, Any]
@@ -71,11 +72,15 @@ def read_names(store: ObjectStore) -> dict[str, tuple[str, ...]]:
 
 
 class LabelTable:
-    """The rows of silver.ticket_labels, changed in memory and put in place by whole days."""
+    """The rows of silver.ticket_labels, changed in memory and put in place by whole days.
 
-    def __init__(self, store: ObjectStore, gate: Gate) -> None:
+    fence: that of the lock under which they are put.
+    """
+
+    def __init__(self, store: ObjectStore, gate: Gate, fence: Fence) -> None:
         self._store = store
         self._gate = gate
+        self._fence = fence
         self._days: dict[date, dict[str, Row]] = {}
         self._day_of: dict[str, date] = {}
         self._touched: set[date] = set()
@@ -112,7 +117,8 @@ class LabelTable:
     def publish(self) -> None:
         """Check the days that changed and put them in place in one commit; none: no commit.
 
-        Raises GateFailed, and LakeError where others commit to the table all the time.
+        Raises GateFailed, LeaseHeld where the lock was lost, and LakeError where others commit to
+        the table all the time.
         """
         import pyarrow as pa
 
@@ -132,7 +138,8 @@ class LabelTable:
         replaced = dates_predicate("opened_date", days)
         for attempt in range(WRITE_ATTEMPTS):
             try:
-                write_rows(_created(self._store), rows, self._gate.build_id, replaced)
+                table = label_table(self._store, self._fence)
+                write_rows(table, rows, self._gate.build_id, replaced, self._fence)
                 return
             except CommitFailedError as error:  # files were joined meanwhile
                 log.info("labels were not committed in attempt %d: %s", attempt + 1, error)
@@ -166,19 +173,9 @@ def _breaks(check: Check, row: Row) -> bool:
     raise ValueError(f"{check.name} is not known here")
 
 
-def _created(store: ObjectStore) -> DeltaTable:
-    from deltalake import DeltaTable
-
-    return DeltaTable.create(
-        store.delta_uri(TICKET_LABELS.path),
-        arrow_schema(TICKET_LABELS),
-        mode="ignore",
-        partition_by=TICKET_LABELS.partition_by,
-        name=TICKET_LABELS.name,
-        description=TICKET_LABELS.doc,
-        configuration={"delta.checkpointInterval": "10"},
-        storage_options=store.storage_options or None,
-    )
+def label_table(store: ObjectStore, fence: Fence) -> DeltaTable:
+    """silver.ticket_labels, made where it does not exist."""
+    return declared_table(store, TICKET_LABELS, {"delta.checkpointInterval": "10"}, fence)
 
 
 def _rows(table: DeltaTable, declared: Table, columns: Iterable[str]) -> Iterator[Row]:

@@ -50,8 +50,9 @@ def test_load_catalog__upserts_by_key(store: LocalStore, tmp_path: Path) -> None
 def test_load_catalog__writes_nothing_the_second_time(store: LocalStore, tmp_path: Path) -> None:
     path = catalogue(tmp_path, HEADER + "p,Physics,p1,Motion\n")
     load_catalog(store, path)
+    version = DeltaTable(store.delta_uri(DIM_CHAPTERS.path)).version()
     assert load_catalog(store, path) == CatalogReport(added=0, changed=0, unchanged=1)
-    assert DeltaTable(store.delta_uri(DIM_CHAPTERS.path)).version() == 0
+    assert DeltaTable(store.delta_uri(DIM_CHAPTERS.path)).version() == version
 
 
 def test_load_catalog__renames_a_course_for_all_its_chapters(

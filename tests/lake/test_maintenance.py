@@ -23,9 +23,9 @@ from lake.delta_reading import delta_rows
 from lake.errors import LakeError
 from lake.landing.bronze import Bronze
 from lake.ledger import Ledger, ledger_rows
+from lake.locks import lock_of
 from lake.maintenance import PARTS, Outcome, Plan, maintain
 from lake.maintenance.compaction import Job, jobs_of
-from lake.maintenance.locks import lock_of
 from lake.maintenance.table_state import TableFile
 from lake.maintenance.work import LONGEST_RETENTION
 from lake.pipelines.build import build, open_lake

@@ -6,6 +6,7 @@ import io
 import subprocess
 import sys
 import textwrap
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,35 @@ def test_lease__is_exclusive_and_comes_back(store: ObjectStore) -> None:
         held.check()
 
 
+def test_lease__says_whether_a_holder_before_may_still_commit(store: ObjectStore) -> None:
+    numbers = []
+    with store.lease("build") as lease:
+        assert not lease.record.is_owed
+        numbers.append(lease.record.number)
+        lease.fence.announce("silver.events")
+    for error in (LakeError("a gate stopped it"), KeyboardInterrupt()):
+        with suppress(LakeError, KeyboardInterrupt), store.lease("build") as lease:
+            # The lock was given back, and what its holder made is made.
+            assert (lease.record.is_owed, lease.record.creations) == (False, set())
+            numbers.append(lease.record.number)
+            lease.fence.announce("silver.events")
+            raise error
+    for _ in range(2):  # the first one does not see to it
+        with store.lease("build") as lease:
+            assert (lease.record.is_owed, lease.record.creations) == (True, {"silver.events"})
+            numbers.append(lease.record.number)
+    with store.lease("build") as lease:
+        lease.record.settle()
+    with store.lease("build") as lease:
+        assert not lease.record.is_owed
+        numbers.append(lease.record.number)
+    assert numbers == sorted(set(numbers))
+    # Whoever removes the record does not begin at 1 again.
+    store.delete("_locks/build")
+    with store.lease("build") as lease:
+        assert lease.record.number > numbers[0] - 60
+
+
 def test_lease__of_a_killed_process_is_free(lake_root: Path) -> None:
     script = textwrap.dedent(f"""
         import os, signal
@@ -82,13 +112,17 @@ def test_lease__on_s3_is_taken_over_when_expired_and_noticed(
         monkeypatch.setattr("lake.lease_s3.LEASE_EXPIRY_SECONDS", -1)
         with second.lease("build") as new:
             new.check()
+            assert new.record.number > old.record.number
             monkeypatch.setattr("lake.lease_s3.LEASE_EXPIRY_SECONDS", 60)
             old_lease: Any = old
             old_lease._released.wait = lambda seconds: False
             old_lease._beat()  # finds that the object is not its own any more
             with pytest.raises(LakeError, match="was lost"):
                 old.check()
-        assert second.exists("_locks/build") is False
+            with pytest.raises(LakeError, match="was lost"):
+                old.fence.announce("silver.events")
+    with second.lease("build") as last:
+        assert last.record.number > new.record.number
 
 
 def test_local_store__leaves_nothing_of_a_failed_put(lake_root: Path) -> None:

@@ -20,11 +20,16 @@ from hypothesis import strategies as st
 
 from lake.errors import LakeError
 from lake.landing import delimited
+from lake.landing.bronze import Bronze
+from lake.landing.faults import BronzeChangedError
+from lake.landing.landing import Landing
 from lake.landing.naming import source_of
+from lake.landing.reading import Limits
 from lake.landing.zone import FileChanged, LocalZone, open_zone
 from lake.landing.zone_s3 import S3Zone
 from lake.storage import open_store
 from lake.storage_s3 import S3Store
+from schemas.records import SOURCES
 from schemas.tables import TABLES
 from tests.landing.files import ASSESSMENT, GOOD, HEADER, bronze_rows, read, table_rows
 from tests.landing.test_reading import Written, written_files
@@ -260,6 +265,29 @@ def test_land__two_processes_at_once(school: School) -> None:
     assert len(table_rows(school.store, LANDED_FILES)) == 6
 
 
+@pytest.mark.parametrize("point", ["has_rows_of", "note_landed"])
+def test_land__one_that_stood_still_adds_nothing_twice(
+    school: School, point: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After it has looked whether the rows are there, or between its two commits."""
+    path = school.put("attendance.csv", GOOD)
+    given = (path, path.name, SOURCES["attendance"])
+    zombie = Bronze(school.store)
+    goes_on = getattr(zombie, point)
+    with school.store.lease("land") as lease:
+
+        def stand_still(*arguments: object) -> object:
+            found = goes_on(*arguments) if point == "has_rows_of" else None
+            Landing(Bronze(school.store), lease, Limits()).land(*given)
+            return found if point == "has_rows_of" else goes_on(*arguments)
+
+        monkeypatch.setattr(zombie, point, stand_still)
+        with pytest.raises(BronzeChangedError, match="holds the content already"):
+            Landing(zombie, lease, Limits()).land(*given)
+    assert bronze_rows(school.store) == read(GOOD)
+    assert len(table_rows(school.store, LANDED_FILES)) == 1
+
+
 # Where a process dies: before rows are committed, before they are noted, before the file is moved.
 KILLED = """
 import os, signal, sys
@@ -273,7 +301,7 @@ setattr(getattr(import_module(module), owner), name, die)
 School(Path(sys.argv[1])).land()
 """
 POINTS = {
-    "before the commit": "lake.storage:_HeldLock:check",
+    "before the commit": "lake.lease_local:LocalLease:check",
     "before the note": "lake.landing.landing:Landing:_note",
     "before the move": "lake.landing.zone:LocalZone:move",
 }

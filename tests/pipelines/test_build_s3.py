@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from lake.audit import audit
 from lake.pipelines.build import Lake, build, open_lake
 from lake.query import frame
+from lake.storage import LeaseHeld
 from tests.laws.world import compared, ingest, tables_of
 from tests.pipelines.conftest import OpenLake
 from tests.pipelines.lakes import KEY, difference_from, four_days, shown
@@ -24,16 +26,43 @@ if TYPE_CHECKING:
 def lake(
     minio: Minio, spark: SparkSession, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Lake]:
-    """A lake in a bucket after two builds, the second one of late events."""
+    """A lake in a bucket after two builds, the second one of late events.
+
+    That one took the lock over from a builder that stood still where it was to publish the same
+    events, and went on afterwards.
+    """
     folder = tmp_path_factory.mktemp("s3")
     settings = minio.settings(pseudonym_key=KEY)
     assert settings.is_s3
     lines = sorted(four_days())
-    with open_lake(settings, "tests", spark=spark) as lake:
-        for number in range(2):
-            ingest(lake, folder / str(number), lines[number::2])
-            build(lake)
+    with ExitStack() as stack:
+        lake, stale = (
+            stack.enter_context(open_lake(settings, "tests", spark=spark)) for _ in range(2)
+        )
+        ingest(lake, folder / "early", lines[::2])
+        build(lake)
+        ingest(lake, folder / "late", lines[1::2])
+        stack.enter_context(standing_still(stale, lambda: build(lake)))
+        with pytest.raises(LeaseHeld, match=r"took it over, says .*silver/events"):
+            build(stale)
+        assert not stale.journal.unfinished()
         yield lake
+
+
+@contextmanager
+def standing_still(lake: Lake, meanwhile: Callable[[], object]) -> Iterator[None]:
+    """The lake's build does so before it appends events; `meanwhile` may take its lock over."""
+    append = lake.tables.append
+
+    def stalled(*given: Any) -> int:
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr("lake.lease_s3.LEASE_EXPIRY_SECONDS", -1)
+            meanwhile()
+        return append(*given)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(lake.tables, "append", stalled)
+        yield
 
 
 @pytest.mark.slow

@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import date
 from pathlib import Path
 
+import pytest
 from deltalake import DeltaTable
 
+from lake.fencing import LockFence
 from lake.pipelines.journal import BUILDS, Journal, Touched
-from lake.storage import LocalStore
+from lake.storage import LeaseHeld, LocalStore
 
 TOUCHED = Touched(frozenset({date(2024, 2, 29)}), frozenset({date(2024, 2, 28)}))
 
@@ -43,6 +45,24 @@ def test_journal__survives_its_compaction(lake_root: Path) -> None:
     mine.refresh()
     assert mine.applied_paths() == {"p0", "p1", "p2", "p3"}
     assert len(mine.states()) == 4
+
+
+def test_journal__takes_nothing_of_who_lost_the_lock(lake_root: Path) -> None:
+    store = LocalStore(lake_root)
+    # A journal of before there were numbers.
+    Journal(store).record("b0", "publishing", TOUCHED, ["p0"])
+    first, second = (
+        Journal(store, BUILDS, LockFence("build", number, lambda _: None)) for number in (1, 2)
+    )
+    first.record("b1", "publishing", TOUCHED, ["p1"])
+    second.record("b1", "repaired", TOUCHED)
+    with pytest.raises(LeaseHeld, match=r"'build' was lost .*took it over, says .*/builds"):
+        first.record("b1", "finished", TOUCHED, ["p1"])
+    second.record("b2", "finished", TOUCHED, ["p1"])
+    states = [(state["build_id"], state["state"]) for state in Journal(store).states()]
+    assert sorted(states) == [
+        ("b0", "publishing"), ("b1", "publishing"), ("b1", "repaired"), ("b2", "finished"),
+    ]  # fmt: skip
 
 
 def test_journal__held_is_over_when_its_objects_are_applied_or_repaired(lake_root: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from deltalake import DeltaTable
+from deltalake.exceptions import CommitFailedError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -162,6 +163,31 @@ def test_add__refuses_what_another_process_has_taken(lake_root: Path) -> None:
     with pytest.raises(StaleWriterError):
         zombie.add(buffers[1:], held)
     assert len(bronze_rows(store)) == 1
+
+
+@pytest.mark.parametrize("is_in_bronze", [False, True])
+def test_add__of_one_that_stood_still_notes_nothing_twice(
+    lake_root: Path, is_in_bronze: bool
+) -> None:
+    """After it looked at its lease for the first time, and when its rows are in bronze."""
+    store = LocalStore(lake_root)
+    zombie, heir = TopicBronze(store), TopicBronze(store)
+    buffers = [TopicBuffer(PART, None, MOST) for _ in range(2)]
+    for buffer in buffers:
+        buffer.take(0, None, attendance(1))
+    looks = 0
+
+    def stand_still() -> None:
+        nonlocal looks
+        looks += 1
+        if is_in_bronze and looks == 2:
+            assert heir.note_missing([PART], held) == 1
+        elif not is_in_bronze and looks == 1:
+            heir.add(buffers[1:], held)
+
+    with pytest.raises((StaleWriterError, CommitFailedError)):
+        zombie.add(buffers[:1], stand_still)
+    assert (len(bronze_rows(store)), len(table_rows(store, LANDED))) == (1, 1)
 
 
 def test_note_missing__says_so_where_the_log_forgot(

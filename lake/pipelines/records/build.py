@@ -72,7 +72,7 @@ def build_records(
     """
     with _only_builder(lake, progress):
         check_student_ids(lake.store, school or Conventions())
-        journal = records_journal(lake.store)
+        journal = records_journal(lake.store, lake.tables.fence)
         unfinished = journal.unfinished()
         contents = pending_contents(lake.store, journal, unfinished)
         if not (contents or unfinished or rederive):

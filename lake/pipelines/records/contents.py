@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lake.delta_reading import delta_rows, opened_table
+from lake.fencing import NO_FENCE, Fence
 from lake.pipelines.journal import Journal
 from schemas.derivations import arrow_schema
 from schemas.tables.records import LANDED_FILES
@@ -43,8 +44,8 @@ def landed_contents(store: ObjectStore) -> list[Content]:
     return sorted(Content(**row) for row in delta_rows(table, schema).to_pylist())
 
 
-def records_journal(store: ObjectStore) -> Journal:
-    return Journal(store, RECORD_BUILDS)
+def records_journal(store: ObjectStore, fence: Fence = NO_FENCE) -> Journal:
+    return Journal(store, RECORD_BUILDS, fence)
 
 
 def pending_contents(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from schemas.tables import TABLES
 from schemas.tables.records import LANDED_FILES, RECORDS
 from schemas.tables.records_gold import RECORDS_GOLD
 from schemas.tables.records_silver import RECORD_BUILDS, RECORDS_SILVER
 from schemas.tables.restricted import RESTRICTED
+from schemas.tables.silver import DIM_CHAPTERS
 from schemas.tables.student_360 import STUDENT_360
 from schemas.tables.tickets import TICKET_LABELS
 
@@ -24,9 +26,15 @@ OTHER_LOCKS = {
     RECORD_BUILDS.name: "records",
     STUDENT_360.name: "picture",
     TICKET_LABELS.name: "tickets",
+    DIM_CHAPTERS.name: "catalog",
 }
 
 
 def lock_of(table: Table) -> str | None:
     """The lock's name; None for a table that is only appended to."""
     return None if table.name in APPENDED_TO else OTHER_LOCKS.get(table.name, BUILD_LOCK)
+
+
+def tables_of(lock: str) -> tuple[Table, ...]:
+    """The tables whose writers hold the lock."""
+    return tuple(table for table in TABLES.values() if lock_of(table) == lock)
