@@ -40,8 +40,9 @@ if TYPE_CHECKING:
 
 CHECKPOINT = "_stream/checkpoint"
 LONGEST_PAUSE_SECONDS = 60
-ATTEMPTS_ONCE = 3
 FAULTS_BEFORE_NEW_CHECKPOINT = 3
+# One more than it takes to give a broken checkpoint up.
+ATTEMPTS_ONCE = FAULTS_BEFORE_NEW_CHECKPOINT + 1
 POLL_SECONDS = 1
 
 # A lock comes free; a raw object that only Spark could not read was one of a store that was away.

@@ -22,7 +22,13 @@ from lake.settings import Settings
 from lake.storage import LeaseHeld
 from schemas.table import at_least_rows, between
 from schemas.tables import TABLES
-from streaming.query import CHECKPOINT, LakeStream, StreamOptions, drop_checkpoint
+from streaming.query import (
+    CHECKPOINT,
+    FAULTS_BEFORE_NEW_CHECKPOINT,
+    LakeStream,
+    StreamOptions,
+    drop_checkpoint,
+)
 from streaming.query_metrics import QueryHealth, StreamMetrics
 from tests.generators import histories, sample
 from tests.laws.world import World, compared, ingest, tables_of
@@ -110,13 +116,12 @@ def test_stream__repeats_nothing_and_needs_no_checkpoint(opened: OpenLake, tmp_p
 def test_stream__with_a_broken_checkpoint_reads_the_ledger_anew(
     opened: OpenLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streaming.query.FAULTS_BEFORE_NEW_CHECKPOINT", 1)
     monkeypatch.setattr("streaming.query.LONGEST_PAUSE_SECONDS", 0)
     lake, lines = opened(), four_days()[:20]
     ingest(lake, tmp_path / "first", lines)
     lake.store.put(f"{CHECKPOINT}/offsets/0", b"not an offset")
     metrics = streamed(lake)
-    assert value(metrics.registry, "stream_restarts_total") == 1
+    assert value(metrics.registry, "stream_restarts_total") == FAULTS_BEFORE_NEW_CHECKPOINT
     difference = difference_from(lake, lines)
     assert not difference, difference
 
