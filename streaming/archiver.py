@@ -58,7 +58,7 @@ class Archiver:
         self._cluster = cluster_id(consumer)
         self._taker = RecordTaker(Validator(options.limits), options.max_record_bytes)
         self._flusher = Flusher(store, ledger, metrics, health, self._idle)
-        self._broker = BrokerWatch(consumer, metrics)
+        self._broker = BrokerWatch(consumer, metrics, health)
         self._held = Holdings(options)
         self._stopping = threading.Event()
         self._records = 0
@@ -224,6 +224,8 @@ class Archiver:
         try:
             # Nothing should come; what comes can't be added to a flush that is under way.
             self._reopen(self._poll(seconds))
+            # The lag grows most while the store is away.
+            self._broker.ask(self._held.buffers)
         except KafkaError as error:
             self._broker.note_away(error)
         # Without partitions a poll may return at once.

@@ -10,7 +10,7 @@ from kafka.errors import KafkaError
 
 from lake.raw_buffers import OriginBuffer
 from streaming.consumer import is_unavailable
-from streaming.monitoring import ArchiverMetrics
+from streaming.monitoring import ArchiverMetrics, Health
 from streaming.outages import Outage
 
 SECONDS_BETWEEN_QUESTIONS = 5.0
@@ -21,8 +21,8 @@ class BrokerWatch:
     """Asks for the ends of the partitions from time to time: kafka-python says nothing by itself
     when no broker answers."""
 
-    def __init__(self, consumer: KafkaConsumer, metrics: ArchiverMetrics) -> None:
-        self._consumer, self._metrics = consumer, metrics
+    def __init__(self, consumer: KafkaConsumer, metrics: ArchiverMetrics, health: Health) -> None:
+        self._consumer, self._metrics, self._health = consumer, metrics, health
         self._outage = Outage("Kafka")
         self._lags: dict[TopicPartition, int] = {}
         self._asked = time.monotonic()
@@ -34,23 +34,27 @@ class BrokerWatch:
 
     def ask(self, buffers: Mapping[TopicPartition, OriginBuffer]) -> None:
         """Note the lag of each partition, if it is time. Raises KafkaError."""
-        if not buffers or time.monotonic() - self._asked < SECONDS_BETWEEN_QUESTIONS:
+        partitions = list(buffers)
+        if not partitions and self._outage.is_on:
+            # Who has no partition must see the end of an outage, too.
+            partitions = [TopicPartition(topic, 0) for topic in self._consumer.subscription()]
+        if not partitions or time.monotonic() - self._asked < SECONDS_BETWEEN_QUESTIONS:
             return
         self._asked = time.monotonic()
-        ends = self._consumer.end_offsets(list(buffers), timeout_ms=ANSWER_MS)
+        ends = self._consumer.end_offsets(partitions, timeout_ms=ANSWER_MS)
         for partition, buffer in buffers.items():
             lag = max(0, ends[partition] - buffer.committed_offset)
             self._lags[partition] = lag
             self._metrics.lag.labels(partition.topic, partition.partition).set(lag)
         self._outage.ends()
-        self._metrics.kafka_up.set(1)
+        self._note(is_up=True)
 
     def note_away(self, error: KafkaError) -> None:
         """Note that Kafka did not answer. Raises the error where waiting does not help."""
         if not is_unavailable(error):
             raise error
         self._outage.begins(error)
-        self._metrics.kafka_up.set(0)
+        self._note(is_up=False)
         self._asked = time.monotonic()
 
     def forget(self, partitions: Iterable[TopicPartition]) -> None:
@@ -66,3 +70,7 @@ class BrokerWatch:
         except KafkaError as error:
             self.note_away(error)
             return 0
+
+    def _note(self, *, is_up: bool) -> None:
+        self._health.is_kafka_up = is_up
+        self._metrics.kafka_up.set(is_up)

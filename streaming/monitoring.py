@@ -94,6 +94,7 @@ class Health:
         self._beat = time.monotonic()
         self.is_assigned = False
         self.is_flushing_well = True
+        self.is_kafka_up = True
 
     def beat(self) -> None:
         self._beat = time.monotonic()
@@ -104,7 +105,7 @@ class Health:
 
     @property
     def is_ready(self) -> bool:
-        return self.is_alive and self.is_assigned and self.is_flushing_well
+        return self.is_alive and self.is_assigned and self.is_flushing_well and self.is_kafka_up
 
 
 class Alive(Protocol):

@@ -49,6 +49,7 @@ def test_archive__store_goes_away_and_comes_back(
 ) -> None:
     # No outage but ours: a slow disk is none.
     monkeypatch.setattr("streaming.flushing.SILENT_SECONDS", NEVER_SECONDS)
+    monkeypatch.setattr("streaming.broker_watch.SECONDS_BETWEEN_QUESTIONS", 0.5)
     store = FailingStore(lake_root)
     world = World(kafka, kafka.create_topic(), store)
     archiver = world.archiver(flush_records=1_000, flush_seconds=0.2)
@@ -65,6 +66,7 @@ def test_archive__store_goes_away_and_comes_back(
         # What is held is at most the flush and one poll more; the rest waits in Kafka.
         assert archiver.progress().records <= 200 + 1_000 + 2_000
         assert archiver._consumer.assignment()
+        wait_until(lambda: archiver.progress().lag == 20_000, "the lag tells all that waits")
         store.is_down = False
         wait_until(lambda: world.zone.lines() == world.sent, "everything")
         wait_until(lambda: archiver.health.is_ready, "ready again")
@@ -143,15 +145,19 @@ def test_archive__kafka_stands_still_and_goes_on(
             world.send(range(500))
             wait_until(lambda: world.zone.lines() == world.sent, "the first records")
             wait_until(lambda: not is_away(caplog.messages, "Kafka"), "the broker is quick enough")
+            wait_until(lambda: archiver.health.is_ready, "ready")
             broker.suspend()
             try:
                 wait_until(lambda: is_away(caplog.messages, "Kafka"), "it notices")
+                wait_until(lambda: not archiver.health.is_ready, "it says so")
                 time.sleep(5)
+                assert archiver.health.is_alive
             finally:
                 broker.resume()
             world.send(range(500, 1_000))
             wait_until(lambda: world.zone.lines() == world.sent, "everything")
             wait_until(lambda: not is_away(caplog.messages, "Kafka"), "it says so")
+            wait_until(lambda: archiver.health.is_ready, "ready again")
         assert failures == []
         world.check_exactly_once()
     assert outages_in(caplog.messages, "Kafka")
