@@ -105,7 +105,8 @@ class Journal:
         self._is_current = False
 
     def states(self) -> list[dict[str, Any]]:
-        """All states of all builds: the columns of bronze.builds."""
+        """All states of all builds, but of a finished one not that it was publishing: the columns
+        of bronze.builds."""
         if not self._is_current:
             self._read()
             self._is_current = True
@@ -130,10 +131,17 @@ class Journal:
             newest = max(state["at"] for state in self._states.values())
             since = (newest - CLOCK_SKEW).strftime("%Y-%m-%dT%H:%M:%SZ")
             where = f"at >= TIMESTAMP '{since}'"
-        for state in delta_rows(table, arrow_schema(self._table), where).to_pylist():
-            self._states[state["build_id"], state["state"]] = state
+        read = delta_rows(table, arrow_schema(self._table), where).to_pylist()
+        for state in read:
+            # What is known already stays: its paths are the same texts as those of _applied.
+            if self._states.setdefault((state["build_id"], state["state"]), state) is not state:
+                continue
             if state["state"] == "finished":
                 self._applied.update(state["paths"])
+        for state in read:
+            if state["state"] == "finished":
+                # That it began says nothing any more, and a stream keeps thousands a day.
+                self._states.pop((state["build_id"], "publishing"), None)
         self._files = files
 
     def applied_paths(self) -> set[str]:

@@ -40,8 +40,9 @@ def pending_objects(
 
 def waiting(objects: Iterable[RawObject], journal: Journal) -> list[RawObject]:
     """Those of the objects that no finished build has taken and that are not held."""
-    taken = journal.applied_paths().union(*(build.paths for build in journal.held()))
-    return [item for item in objects if item.path not in taken]
+    applied = journal.applied_paths()
+    held = frozenset[str]().union(*(build.paths for build in journal.held()))
+    return [item for item in objects if item.path not in applied and item.path not in held]
 
 
 def has_work(ledger: Ledger, journal: Journal, dates: Sequence[date] | None = None) -> bool:

@@ -31,6 +31,11 @@ def test_journal__sees_what_others_add(lake_root: Path) -> None:
     assert mine.unfinished() == []
     (held,) = mine.held()
     assert (held.build_id, held.reason) == ("b2", "the gate stopped it")
+    # and keeps each path once, however often it looks
+    other.record("b3", "publishing", TOUCHED, ["p3"])
+    mine.refresh()
+    states = {(state["build_id"], state["state"]) for state in mine.states()}
+    assert states == {("b1", "finished"), ("b2", "held"), ("b3", "publishing")}
 
 
 def test_journal__survives_its_compaction(lake_root: Path) -> None:
