@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -44,6 +45,10 @@ FAULTS_BEFORE_NEW_CHECKPOINT = 3
 # One more than it takes to give a broken checkpoint up.
 ATTEMPTS_ONCE = FAULTS_BEFORE_NEW_CHECKPOINT + 1
 POLL_SECONDS = 1
+# Spark tells of a micro-batch a moment after its end.
+LISTENER_SECONDS = 5.0
+# How soon a quiet query sees that another process has built what was held.
+SECONDS_BETWEEN_LOOKS = 30.0
 
 # A lock comes free; a raw object that only Spark could not read was one of a store that was away.
 PASSING = (LeaseHeld, RawObjectFault)
@@ -91,7 +96,9 @@ class LakeStream:
         self._progress, self._on_batch = progress, on_batch
         self._stopping = threading.Event()
         self._failure: Exception | None = None
-        self._is_in_batch = False
+        # Who has it uses the journal: a micro-batch, or a look at what is held between two.
+        self._batch = threading.Lock()
+        self._looked = time.monotonic()
         self._outside_faults = 0
 
     def stop(self) -> None:
@@ -129,6 +136,7 @@ class LakeStream:
                 raise LakeError(f"The query cannot go on: {_first_line(error)}") from error
         finally:
             if self._is_spark_up():
+                listener.is_told.wait(LISTENER_SECONDS)
                 self._lake.spark.streams.removeListener(listener)
 
     def _is_passing(self, error: BaseException) -> bool:
@@ -180,7 +188,7 @@ class LakeStream:
             .option("maxFilesPerTrigger", self._options.flushes_per_batch)
             .load(lake.store.uri(RAW_OBJECTS.path))
             .where(~F.col("is_quarantine"))
-            .select(*OBJECT_FIELDS, "max_ts")
+            .select(*OBJECT_FIELDS)
         )
         writer = objects.writeStream.foreachBatch(self._process).option(
             "checkpointLocation", lake.store.uri(CHECKPOINT)
@@ -200,45 +208,53 @@ class LakeStream:
                 query.awaitTermination(POLL_SECONDS)
             except PySparkException:
                 break
-            if not self._is_in_batch:
-                self._health.beat()
+            self._look_between_batches()
         if self._failure is not None:
             raise self._failure
         if (error := query.exception()) is not None:
             raise _OutsideError from error
 
+    def _look_between_batches(self) -> None:
+        if not self._batch.acquire(blocking=False):
+            return
+        try:
+            self._health.beat()
+            if time.monotonic() - self._looked >= SECONDS_BETWEEN_LOOKS:
+                self._note_held()
+        except STORE_ERRORS as error:
+            log.info("what is held could not be read: %s", error)
+        finally:
+            self._batch.release()
+
     def _process(self, rows: DataFrame, _: int) -> None:
         """One micro-batch. What fails here is tried again: the checkpoint stays where it was."""
-        self._is_in_batch = True
-        self._health.beat()
-        try:
-            if self._stopping.is_set():
-                raise _StoppedError
-            self._build(rows.toArrow().to_pylist())
-        except Exception as error:
-            self._failure = error
-            if not isinstance(error, _StoppedError):
-                self._metrics.batches.labels("failed").inc()
-            raise
-        finally:
-            self._is_in_batch = False
+        with self._batch:
             self._health.beat()
+            try:
+                if self._stopping.is_set():
+                    raise _StoppedError
+                self._build(rows.toArrow().to_pylist())
+            except Exception as error:
+                self._failure = error
+                if not isinstance(error, _StoppedError):
+                    self._metrics.batches.labels("failed").inc()
+                raise
+            finally:
+                self._health.beat()
 
     def _build(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        newest = max((row["max_ts"] for row in rows), default=None)
         objects = [RawObject(**{name: row[name] for name in OBJECT_FIELDS}) for row in rows]
         self._metrics.pending_objects.set(len(objects))
         reports = build_objects(self._lake, objects, self._progress)
         for report in reports:
             self._metrics.count_build(report)
-        if any(not report.fault for report in reports):
-            self._metrics.note_newest(newest)
         self._metrics.pending_objects.set(0)
         self._note_held()
         self._metrics.note_tables(self._lake.store)
         self._on_batch(reports)
 
     def _note_held(self) -> None:
+        self._looked = time.monotonic()
         journal = self._lake.journal
         journal.refresh()
         paths = frozenset().union(*(build.paths for build in journal.held()))

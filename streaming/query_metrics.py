@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -37,6 +38,7 @@ class StreamMetrics:
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
+        self._newest: datetime | None = None
         self.input_rows = Counter(
             "lmslake_stream_input_rows", "Rows of the ledger that were read.", registry=registry
         )
@@ -114,11 +116,11 @@ class StreamMetrics:
         self.events.labels("new").inc(report.new_event_count)
         self.events.labels("quarantined").inc(report.quarantined_count)
         self.last_publication.set_to_current_time()
-
-    def note_newest(self, newest: datetime | None) -> None:
-        """`newest`: time of the newest event that was published, of the micro-batch."""
-        if newest is not None:
-            self.newest_event_lag.set((datetime.now(UTC) - newest).total_seconds())
+        # A micro-batch of late events alone makes the newest one no older.
+        times = (report.newest_ts, self._newest)
+        self._newest = max((ts for ts in times if ts is not None), default=None)
+        if self._newest is not None:
+            self.newest_event_lag.set((datetime.now(UTC) - self._newest).total_seconds())
 
     def note_tables(self, store: ObjectStore) -> None:
         """State of each table that the stream writes, from its log alone."""
@@ -158,13 +160,15 @@ class QueryHealth:
 
 
 class ProgressListener(StreamingQueryListener):
-    """Spark's own account of the query, as metrics."""
+    """Spark's own account of the query, as metrics. `is_told`: all of it was heard."""
 
     def __init__(self, metrics: StreamMetrics) -> None:
         self._metrics = metrics
+        self.is_told = threading.Event()
+        self.is_told.set()
 
     def onQueryStarted(self, event: QueryStartedEvent) -> None:  # noqa: N802 - Spark's name
-        return None
+        self.is_told.clear()
 
     def onQueryProgress(self, event: QueryProgressEvent) -> None:  # noqa: N802 - Spark's name
         progress = event.progress
@@ -177,7 +181,7 @@ class ProgressListener(StreamingQueryListener):
         return None
 
     def onQueryTerminated(self, event: QueryTerminatedEvent) -> None:  # noqa: N802 - Spark's name
-        return None
+        self.is_told.set()
 
 
 def _durations(items: Iterable[tuple[str, int]]) -> Iterable[tuple[str, int]]:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from lake.errors import LakeError
@@ -77,6 +77,8 @@ class BuildReport:
     quarantined_count: int = 0
     touched: Touched = field(default_factory=Touched)
     seconds: dict[str, float] = field(default_factory=dict)
+    # Time of the newest event of its objects.
+    newest_ts: datetime | None = None
     # Why the pass is held; empty where it is not.
     fault: str = ""
 
@@ -236,7 +238,8 @@ def _build_pass(
     With `hold` a pass that a gate stops is held and its report says why, instead of an error.
     """
     dates = sorted({item.date for item in objects})
-    report = BuildReport(new_build_id(), tuple(dates), len(objects))
+    newest = max(item.max_ts for item in objects)
+    report = BuildReport(new_build_id(), tuple(dates), len(objects), newest_ts=newest)
     try:
         _run_pass(lake, objects, report, progress, reset=reset, also=also)
     except (GateFailed, RawObjectFault) as fault:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import TYPE_CHECKING
@@ -26,7 +27,7 @@ def is_small(ledger: Ledger) -> bool:
 
 def raw_objects(ledger: Ledger, dates: Sequence[date] | None) -> list[RawObject]:
     """Raw objects of the ledger, of the dates or of all, in the order of their paths."""
-    columns = ["path", "topic", "date", "record_count", "bytes", "ingested_at"]
+    columns = [field.name for field in dataclasses.fields(RawObject)]
     rows = ledger.rows(dates=dates, is_quarantine=False).select(columns).to_pylist()
     return sorted((RawObject(**row) for row in rows), key=lambda item: item.path)
 

@@ -48,6 +48,8 @@ class RawObject:
     record_count: int
     bytes: int
     ingested_at: datetime
+    # Time of its newest event.
+    max_ts: datetime
 
 
 def partitions_for(objects: Sequence[RawObject], at_least: int) -> int:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import random
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import orjson
 import pytest
 from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 
 from lake.pipelines import silver
-from lake.pipelines.build import Lake, build, open_lake, retry_held
+from lake.pipelines.build import BuildReport, Lake, build, open_lake, retry_held
 from lake.pipelines.event_rows import EVENTS
+from lake.pipelines.journal import Touched
 from lake.settings import Settings
 from lake.storage import LeaseHeld
 from schemas.table import at_least_rows, between
@@ -33,13 +35,12 @@ from streaming.query_metrics import QueryHealth, StreamMetrics
 from tests.generators import histories, sample
 from tests.laws.world import World, compared, ingest, tables_of
 from tests.oracle import Rules
+from tests.pipelines.lakes import DAYS, difference_from, four_days
 from tests.pipelines.lakes import KEY as PIPELINES_KEY
-from tests.pipelines.lakes import difference_from, four_days
+from tests.streaming.world import wait_until
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
-
-    from lake.pipelines.build import BuildReport
 
 SEED = 20_240_301
 HISTORIES = 200
@@ -100,8 +101,14 @@ def test_stream__gives_what_the_oracle_gives(opened: OpenLake, tmp_path: Path) -
 def test_stream__repeats_nothing_and_needs_no_checkpoint(opened: OpenLake, tmp_path: Path) -> None:
     lake, lines = opened(), four_days()
     ingest(lake, tmp_path / "first", lines[::2])
-    metrics = streamed(lake)
-    assert value(metrics.registry, "stream_batches_total", outcome="published") == 1
+    registry = streamed(lake).registry
+    assert value(registry, "stream_batches_total", outcome="published") == 1
+    assert value(registry, "stream_trigger_seconds_count", phase="addBatch") == 1
+    assert value(registry, "stream_build_seconds_count", phase="events") == 1
+    assert value(registry, "table_files", table="silver.events") >= len(DAYS)
+    newest = max(datetime.fromisoformat(orjson.loads(line)["timestamp"]) for line in lines[::2])
+    lag = (datetime.now(UTC) - newest).total_seconds()
+    assert value(registry, "stream_newest_event_lag_seconds") == pytest.approx(lag, abs=600)
     ingest(lake, tmp_path / "second", lines[1::2])
     build(lake)  # by another job
     drop_checkpoint(lake)
@@ -203,10 +210,21 @@ def test_build__waits_for_another_builder(opened: OpenLake, tmp_path: Path) -> N
     assert "holds the lock 'build'" in told[0]
 
 
+def test_metrics__late_events_make_the_newest_no_older() -> None:
+    metrics, now = StreamMetrics(), datetime.now(UTC)
+    for days, fault in ((2, ""), (20, ""), (1, "a gate stopped it")):
+        newest = now - timedelta(days=days)
+        metrics.count_build(BuildReport("b", newest_ts=newest, fault=fault))
+    lag = value(metrics.registry, "stream_newest_event_lag_seconds")
+    assert lag == pytest.approx(2 * 86_400, abs=600)
+
+
 @pytest.mark.slow
-def test_stream__stops_after_its_micro_batch(opened: OpenLake, tmp_path: Path) -> None:
-    lake, lines = opened(), four_days()[:10]
-    ingest(lake, tmp_path / "first", lines)
+def test_stream__looks_at_what_is_held_and_stops_after_its_micro_batch(
+    opened: OpenLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streaming.query.SECONDS_BETWEEN_LOOKS", 0)
+    lake, other, lines = opened(), opened(), four_days()[:10]
     health, metrics = QueryHealth(), StreamMetrics()
     batches: list[int] = []
 
@@ -219,8 +237,13 @@ def test_stream__stops_after_its_micro_batch(opened: OpenLake, tmp_path: Path) -
     )
     runner = threading.Thread(target=stream.run)
     runner.start()
-    while not health.is_ready and runner.is_alive():
-        time.sleep(0.05)
+    wait_until(lambda: health.is_ready or not runner.is_alive(), "it runs")
+    # by other processes, while it has nothing to do
+    other.journal.record("b1", "held", Touched(), ["a raw object"], "why")
+    wait_until(lambda: value(metrics.registry, "stream_held_objects") == 1, "it is told")
+    other.journal.record("b1", "repaired", Touched())
+    wait_until(lambda: value(metrics.registry, "stream_held_objects") == 0, "it is over")
+    ingest(other, tmp_path / "first", lines)
     runner.join()
     assert batches == [1]
     assert not health.is_ready
