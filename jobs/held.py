@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
+
 import click
 
 from jobs.build import print_progress, print_reports
@@ -29,7 +32,9 @@ def list_held() -> None:
 
     held = Journal(existing_store(Settings.from_env())).held()
     for build in held:
-        days = ", ".join(str(day) for day in sorted(build.touched.dates)) or "not known"
+        # What the raw gate or a damaged object stopped was stopped before it was known what it
+        # would touch: the days of its objects.
+        days = ", ".join(sorted(map(str, build.touched.dates)) or sorted(_days(build.paths)))
         click.echo(f"{build.build_id}  since {build.at:%Y-%m-%d %H:%M:%S} UTC")
         click.echo(f"  {len(build.paths):,} raw objects; days: {days}")
         for line in build.reason.splitlines():
@@ -38,6 +43,11 @@ def list_held() -> None:
         click.echo("After a fix: lmslake held retry")
     else:
         click.echo("Nothing is held.")
+
+
+def _days(paths: Iterable[str]) -> set[str]:
+    """The days in the names of raw objects."""
+    return set(re.findall(r"(?<=/date=)[\d-]+(?=/)", "\n".join(paths)))
 
 
 @command.command()

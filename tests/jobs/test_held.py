@@ -42,5 +42,11 @@ def test_held__says_which_build_why_and_what_to_do(shell: CliRunner, lake_root: 
         "  |   too few rows",
         "After a fix: lmslake held retry",
     ]
+    # stopped before anybody knew what it would touch
+    path = "events/raw/quiz/date=2024-02-{}/0-0.jsonl.gz"
+    journal.record("b2", "held", Touched(), [path.format(28), path.format(27)], "damaged")
+    said = shell.invoke(held.command, ["list"])
+    assert "2 raw objects; days: 2024-02-27, 2024-02-28\n" in said.output
+    journal.record("b2", "repaired", Touched())
     said = shell.invoke(build.command, [])
     assert said.output == "2 raw objects are held and not in the tables: lmslake held list\n"
