@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jobs.cli import run
-from jobs.long_running import log_to_stderr, stopping_on_signals
+from jobs.long_running import awaited_store, log_to_stderr, stopping_on_signals
 
 if TYPE_CHECKING:
     from kafka import KafkaConsumer, TopicPartition
@@ -20,7 +20,11 @@ CONNECT_ATTEMPTS_ONCE = 2
 
 
 @click.command()
-@click.option("--once", is_flag=True, help="End when all that was in Kafka at the start is taken.")
+@click.option(
+    "--once",
+    is_flag=True,
+    help="End when all that was in Kafka at the start is taken; do not wait long for the store.",
+)
 def command(once: bool) -> None:
     """Take events from Kafka to the raw zone.
 
@@ -46,19 +50,20 @@ def command(once: bool) -> None:
     """
     from lake.ledger import Ledger
     from lake.settings import Settings
-    from lake.storage import open_store
     from streaming.archiver import Archiver
     from streaming.consumer import KafkaOptions
     from streaming.monitoring import ArchiverMetrics, Health, monitored
 
     settings = Settings.from_env()
     log_to_stderr()
-    store = open_store(settings)
     metrics, health = ArchiverMetrics(), Health()
     with (
         monitored(settings.metrics_host, settings.metrics_port, metrics.registry, health),
         stopping_on_signals() as (stopping, call_at_stop),
     ):
+        store = awaited_store(settings, stopping, once=once, beat=health.beat)
+        if store is None:
+            return
         connected = _connected(KafkaOptions.from_settings(settings), settings, once, stopping)
         if connected is None:
             return

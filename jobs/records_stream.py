@@ -10,7 +10,7 @@ import click
 
 from jobs.build import print_progress
 from jobs.cli import run
-from jobs.long_running import log_to_stderr, stopping_on_signals
+from jobs.long_running import awaited_store, log_to_stderr, stopping_on_signals
 
 if TYPE_CHECKING:
     from lake.settings import Settings
@@ -62,7 +62,6 @@ def command(interval: float, once: bool, build: bool) -> None:
       lmslake sql "SELECT * FROM bronze.landed_files WHERE file_name LIKE 'kafka:%'"
     """
     from lake.settings import Settings
-    from lake.storage import open_store
     from streaming.consumer import KafkaOptions
     from streaming.monitoring import monitored
     from streaming.school import SchoolReader
@@ -73,14 +72,16 @@ def command(interval: float, once: bool, build: bool) -> None:
     if build:
         settings.key()
     log_to_stderr()
-    store = open_store(settings)
     kafka = KafkaOptions.from_settings(settings)
     metrics, health = SchoolMetrics(), SchoolHealth()
     with (
         monitored(settings.metrics_host, settings.school_metrics_port, metrics.registry, health),
-        stopping_on_signals() as (_, call_at_stop),
+        stopping_on_signals() as (stopping, call_at_stop),
         ExitStack() as opened,
     ):
+        store = awaited_store(settings, stopping, once=once, beat=health.beat)
+        if store is None:
+            return
         builder = opened.enter_context(_builder(settings, store, metrics)) if build else None
         options = school_options(settings, is_patient=once)
         reader = SchoolReader(kafka, store, options, metrics)

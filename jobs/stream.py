@@ -9,7 +9,7 @@ import click
 
 from jobs.build import print_progress, print_reports
 from jobs.cli import run
-from jobs.long_running import log_to_stderr, stopping_on_signals
+from jobs.long_running import awaited_store, log_to_stderr, stopping_on_signals
 
 if TYPE_CHECKING:
     from lake.pipelines.build import BuildReport
@@ -72,10 +72,13 @@ def command(interval: float, once: bool, flushes: int) -> None:
     options = StreamOptions(interval, flushes, once)
     with (
         monitored(settings.metrics_host, settings.stream_metrics_port, metrics.registry, health),
-        stopping_on_signals() as (_, call_at_stop),
+        stopping_on_signals() as (stopping, call_at_stop),
     ):
+        store = awaited_store(settings, stopping, once=once, beat=health.beat)
+        if store is None:
+            return
         print_progress("starting Spark")
-        with open_lake(settings, "lmslake stream", grows=not once) as lake:
+        with open_lake(settings, "lmslake stream", grows=not once, store=store) as lake:
             stream = LakeStream(lake, options, metrics, health, print_progress, print_batch)
             call_at_stop(stream.stop)
             print_progress("waiting for raw objects")

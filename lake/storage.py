@@ -27,6 +27,10 @@ class LeaseHeld(LakeError):  # noqa: N818 - what is, not a fault of the program
     """Another process holds the lock."""
 
 
+class StoreAwayError(LakeError):
+    """The store cannot be reached; it may be later."""
+
+
 @dataclass(frozen=True, slots=True)
 class StoredObject:
     """An object that lies in the store: when it was written last (UTC), and its size."""
@@ -100,7 +104,10 @@ class ObjectStore(Protocol):
 
 
 def open_store(settings: Settings) -> ObjectStore:
-    """The store of the configured root; a local root is made where it does not exist."""
+    """The store of the configured root; a local root is made where it does not exist.
+
+    Raises StoreAwayError where trying again may help, LakeError where it does not.
+    """
     if settings.is_s3:
         from lake.storage_s3 import S3Store
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -12,7 +13,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_aft
 
 from lake.errors import LakeError
 from lake.settings import Settings
-from lake.storage import Lease, StoredObject, missing_object
+from lake.storage import Lease, StoreAwayError, StoredObject, missing_object
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -23,6 +24,10 @@ CONNECT_SECONDS = 10
 ANSWER_SECONDS = 20
 READ_ATTEMPTS = 4
 MISSING = frozenset({"NoSuchKey", "404", "NotFound"})
+# What a store answers to whom it knows not, or does not let in; in numbers where it answers a HEAD.
+REFUSALS = frozenset(
+    {"AccessDenied", "NoSuchBucket", "InvalidAccessKeyId", "SignatureDoesNotMatch"}
+) | {"301", "400", "401", "403", "404"}
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +45,8 @@ class S3Store:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> S3Store:
-        """Raises LakeError where the bucket cannot be reached."""
+        """Raises StoreAwayError where the bucket cannot be reached, LakeError where the store
+        refuses."""
         import boto3
         from botocore.config import Config
 
@@ -70,7 +76,8 @@ class S3Store:
         try:
             self.client.head_bucket(Bucket=self.bucket)
         except (BotoCoreError, ClientError) as error:
-            raise LakeError(
+            kind = LakeError if is_refusal(error) else StoreAwayError
+            raise kind(
                 f"Bucket {self.bucket} cannot be reached: {error}\n"
                 "  Check LMSLAKE_ROOT, LMSLAKE_S3_ENDPOINT, LMSLAKE_S3_ACCESS_KEY and "
                 "LMSLAKE_S3_SECRET_KEY, and that the bucket exists."
@@ -175,6 +182,19 @@ class S3Store:
         held.acquire()
         with released(held):
             yield held
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Whether the store will answer the same until somebody changes settings or rights."""
+    from botocore.exceptions import ClientError, NoCredentialsError, PartialCredentialsError
+
+    if isinstance(error, ClientError):
+        return error.response.get("Error", {}).get("Code") in REFUSALS
+    if isinstance(error, NoCredentialsError | PartialCredentialsError):
+        return True
+    # delta-rs has an OSError for all, with the answer in its text.
+    codes = re.findall(r"<Code>(\w+)</Code>", str(error)) if isinstance(error, OSError) else ()
+    return not REFUSALS.isdisjoint(codes)
 
 
 def _delta_options(settings: Settings, secret: str | None) -> dict[str, str]:

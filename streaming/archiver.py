@@ -20,7 +20,7 @@ from streaming.flushing import Flusher
 from streaming.holdings import Holdings, Records
 from streaming.monitoring import ArchiverMetrics, Health
 from streaming.options import ArchiveOptions, ArchiveProgress
-from streaming.outages import is_store_outage
+from streaming.outages import STORE_ERRORS
 from streaming.positions import opened_buffer, origin_of
 from streaming.rebalances import Rebalances
 from streaming.records import RecordTaker
@@ -29,6 +29,8 @@ POLL_SECONDS = 0.2
 # A revocation holds up the whole group; a stop must end before a scheduler's kill.
 REVOKE_SECONDS = 15.0
 STOP_SECONDS = 20.0
+# Of each flush of one who is to end: a scheduler tries again.
+ONCE_SECONDS = 120.0
 OPEN_MS = 10_000
 CLOSE_MS = 3_000
 PROGRESS_SECONDS = 10.0
@@ -72,8 +74,11 @@ class Archiver:
     def run(self, ends: Mapping[TopicPartition, int] | None = None) -> None:
         """Archive until `stop`; with `ends` until the partitions that it was given reach them.
 
-        Raises LakeError where it cannot go on without a hand, or could not flush at the end.
+        Raises LakeError where it cannot go on without a hand, or could not flush at the end; with
+        `ends` also where the store is away for long.
         """
+        if ends is not None:
+            self._flusher.patience = ONCE_SECONDS
         listener = Rebalances(self._assigned, self._revoked, self._lost)
         self._consumer.subscribe(list(self._options.topics), listener=listener)
         try:
@@ -208,7 +213,7 @@ class Archiver:
             if self._held.filled(going):
                 self._flusher.flush_within(REVOKE_SECONDS, lambda: self._held.filled(going))
         except Exception as error:
-            if not is_store_outage(error) and not isinstance(error, StaleWriterError):
+            if not isinstance(error, STORE_ERRORS):
                 raise
             log.warning("partitions go unflushed, their next owner reads them again: %s", error)
         self._lost(going)

@@ -15,6 +15,7 @@ from lake.ledger import Ledger, LedgerRow, StaleWriterError, ledger_rows
 from lake.raw import commit_flush
 from lake.raw_buffers import OriginBuffer
 from lake.storage import ObjectStore
+from lake.storage_s3 import is_refusal
 from streaming.monitoring import ArchiverMetrics, Health
 from streaming.outages import STORE_ERRORS, Outage, is_store_outage, retrying
 from streaming.worker import Worker
@@ -56,6 +57,9 @@ class Flusher:
         self._worker = Worker("lmslake-store")
         self._running: Future[list[LedgerRow]] | None = None
         self.deadline: float | None = None
+        # Seconds that one flush may wait for the store; None: as long as it takes.
+        self.patience: float | None = None
+        self._patient_until: float | None = None
         self._commits = self.events = self.rejected = 0
 
     def committed_offsets(self, app_ids: list[str]) -> list[int | None]:
@@ -70,7 +74,8 @@ class Flusher:
         """Commit what `buffers` gives, asked anew for each attempt; waits for the store.
 
         Raises StaleWriterError where another archiver has taken over one of them, TooLateError
-        where `deadline` comes first.
+        where `deadline` or the end of the `patience` comes first, LakeError where the store
+        refuses.
         """
         started = time.monotonic()
         self._patiently(lambda: self._attempt(buffers()))
@@ -141,9 +146,19 @@ class Flusher:
             log.warning("compaction of the ledger left for later: %s", error)
 
     def _patiently(self, attempt: Callable[[], T]) -> T:
+        self._patient_until = None
+        if self.patience is not None:
+            self._patient_until = time.monotonic() + self.patience
         try:
             result: T = retrying(self._outage, self._sleep, _StopAt(self))(attempt)
         except Exception as error:
+            if is_refusal(error):
+                raise LakeError(
+                    f"The store of the lake refuses: {error}\n"
+                    "  The bucket of LMSLAKE_ROOT must exist, and LMSLAKE_S3_ACCESS_KEY be that of "
+                    "a user who may list,\n  read and write there. What was not committed is taken "
+                    "again by the next start."
+                ) from None
             if not is_store_outage(error):
                 raise
             raise TooLateError(
@@ -174,7 +189,8 @@ class Flusher:
 
     @property
     def is_over(self) -> bool:
-        return self.deadline is not None and time.monotonic() >= self.deadline
+        limits = (self.deadline, self._patient_until)
+        return any(limit is not None and time.monotonic() >= limit for limit in limits)
 
     def _note(self, is_away: bool) -> None:
         self._health.is_flushing_well = not is_away
@@ -182,7 +198,7 @@ class Flusher:
 
 
 class _StopAt(stop_base):
-    """Ends the attempts at the flusher's deadline, which may be set while they go on."""
+    """Ends the attempts at the flusher's limits; a deadline may be set while they go on."""
 
     def __init__(self, flusher: Flusher) -> None:
         self._flusher = flusher

@@ -13,6 +13,7 @@ from tenacity.stop import stop_base
 
 from lake.errors import LakeError
 from lake.ledger import StaleWriterError
+from lake.storage_s3 import is_refusal
 
 FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 15.0
@@ -25,8 +26,11 @@ log = logging.getLogger(__name__)
 
 
 def is_store_outage(error: BaseException) -> bool:
-    """Whether trying again later may help: not for a defect, not for a writer that is stale."""
-    return isinstance(error, STORE_ERRORS) and not isinstance(error, StaleWriterError)
+    """Whether trying again later may help: not for a defect, not for a writer that is stale, not
+    for one whom the store refuses."""
+    if isinstance(error, StaleWriterError) or is_refusal(error):
+        return False
+    return isinstance(error, STORE_ERRORS)
 
 
 class Outage:

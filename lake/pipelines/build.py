@@ -90,13 +90,15 @@ def open_lake(
     spark: SparkSession | None = None,
     *,
     grows: bool = False,
+    store: ObjectStore | None = None,
 ) -> Iterator[Lake]:
     """Open a lake for builds; stops the Spark session on exit unless it was given.
 
-    `grows`: the session outlives the size that the lake has now.
+    `grows`: the session outlives the size that the lake has now. `store`: that of the settings,
+    where the caller has opened it.
     """
     key = settings.key()
-    store = open_store(settings)
+    store = store or open_store(settings)
     prepare()
     ledger = Ledger(store)
     session = spark or spark_session(settings, app_name, small=not grows and is_small(ledger))

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.pipelines.killing import files_below
-from tests.services import closed_port, free_port
+from tests.services import Minio, closed_port, free_port
 from tests.streaming.pages import Pages
 from tests.streaming.world import LONG_SESSION_SECONDS, SESSION_SECONDS, World, wait_until
 
@@ -153,16 +153,23 @@ def test_archive__port_that_is_taken_is_named(world: World, tmp_path: Path) -> N
         assert first.is_running
 
 
-def test_archive__waits_for_kafka_until_it_is_told_to_end(world: World, tmp_path: Path) -> None:
+@pytest.mark.parametrize("what", ["KAFKA_BOOTSTRAP_SERVERS", "S3_ENDPOINT"])
+def test_archive__waits_for_what_is_away_until_it_is_told_to_end(
+    what: str, world: World, tmp_path: Path
+) -> None:
     with closed_port() as port:
-        nowhere = {"LMSLAKE_KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{port}"}
+        where = f"127.0.0.1:{port}"
+        nowhere = {"LMSLAKE_KAFKA_BOOTSTRAP_SERVERS": where}
+        if what == "S3_ENDPOINT":
+            nowhere = Minio(f"http://{where}", "a user", "a secret").environment()
+            nowhere["LMSLAKE_ROOT"] = "s3a://lake/here"
         with world.process(tmp_path / "log", **nowhere) as archiver:
             wait_until(lambda: "is not available" in archiver.output, "it says so")
             archiver.signal(signal.SIGTERM)
             assert archiver.wait() == 0, archiver.output
-        assert archiver.output.count("Kafka at 127.0.0.1") == 1
+        assert archiver.output.count("is not available") == 1
         assert "Traceback" not in archiver.output
         with world.process(tmp_path / "once", "--once", **nowhere) as once:
             assert once.wait() == 1
-    assert "Check LMSLAKE_KAFKA_BOOTSTRAP_SERVERS" in once.output
+    assert f"LMSLAKE_{what}" in once.output
     assert "Traceback" not in once.output

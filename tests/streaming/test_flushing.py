@@ -8,13 +8,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import ClientError
 
+from lake.errors import LakeError
 from lake.ledger import Ledger, StaleWriterError
 from lake.raw_buffers import OriginBuffer
 from lake.storage import LocalStore
 from streaming import flushing
 from streaming.flushing import Flusher, TooLateError
 from streaming.monitoring import ArchiverMetrics, Health
+from streaming.outages import is_store_outage
 from streaming.positions import origin_of
 from tests.lake.test_raw import accepted
 from tests.streaming.world import wait_until
@@ -64,6 +67,30 @@ def test_flush__ends_at_its_deadline(store: HangingStore) -> None:
     hanging.deadline = time.monotonic() + 0.5
     with pytest.raises(TooLateError):
         hanging.flush(lambda: [filled(0)])
+
+
+def test_flush__one_who_is_to_end_does_not_wait_for_ever(store: HangingStore) -> None:
+    hanging = flusher(store)
+    hanging.patience = 0.5
+    with pytest.raises(TooLateError, match="is taken again by the next start"):
+        hanging.flush(lambda: [filled(0)])
+
+
+def test_flush__refusal_is_no_outage(store: HangingStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(key: str, body: bytes) -> None:
+        raise ClientError({"Error": {"Code": "AccessDenied"}}, "PutObject")
+
+    monkeypatch.setattr(store, "put", refuse)
+    with pytest.raises(LakeError, match="who may list"):
+        flusher(store).flush(lambda: [filled(0)])
+
+
+@pytest.mark.parametrize(
+    ("code", "is_outage"), [("AccessDenied", False), ("NoSuchBucket", False), ("SlowDown", True)]
+)
+def test_is_store_outage__reads_what_delta_rs_tells(code: str, is_outage: bool) -> None:
+    told = OSError(f"Error performing PUT … 403 Forbidden <Error><Code>{code}</Code></Error>")
+    assert is_store_outage(told) is is_outage
 
 
 def test_flush_within__a_late_commit_harms_nothing(store: HangingStore) -> None:
