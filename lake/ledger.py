@@ -8,7 +8,7 @@ import random
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 from lake.delta_reading import dates_predicate, delta_rows, missing_columns
@@ -142,17 +142,23 @@ class Ledger:
         return 0 if version is None else version + 1
 
     def rows(
-        self, dates: Iterable[date] | None = None, is_quarantine: bool | None = False
+        self,
+        dates: Iterable[date] | None = None,
+        is_quarantine: bool | None = False,
+        since: datetime | None = None,
     ) -> pa.Table:
         """Rows of raw objects (of quarantine objects; of both with None), oldest path first.
 
-        Rows of quarantine objects include those that a replay has retired since.
+        `since`: of flushes since then only, which costs what these are. Rows of quarantine objects
+        include those that a replay has retired.
         """
         kept = ["TRUE"]
         if is_quarantine is not None:
             kept.append("is_quarantine" if is_quarantine else "NOT is_quarantine")
         if dates is not None:
             kept.append(dates_predicate("date", dates))
+        if since is not None:
+            kept.append(f"ingested_at >= TIMESTAMP '{since.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}'")
         return self._scan(" AND ".join(kept))
 
     def live_quarantine(self, dates: Iterable[date] | None = None) -> list[LedgerRow]:

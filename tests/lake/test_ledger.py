@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -96,6 +96,11 @@ def test_rows__by_date_and_kind(lake_root: Path) -> None:
     assert ledger_rows(ledger.rows([date(2025, 11, 2)])) == [raw[1]]
     assert ledger.rows().num_rows == 3
     assert ledger.rows(is_quarantine=None).num_rows == 5
+    late = dataclasses.replace(row("a", 3), ingested_at=NOW + timedelta(microseconds=1))
+    ledger.append([late], "y", 3)
+    elsewhere = timezone(timedelta(hours=5))
+    assert ledger_rows(ledger.rows(since=late.ingested_at.astimezone(elsewhere))) == [late]
+    assert ledger.rows(since=NOW).num_rows == 4
     assert ledger.live_quarantine() == [bad]
     assert ledger.live_quarantine([date(2020, 1, 1)]) == []
 
