@@ -1,7 +1,11 @@
-"""The continuous query on real histories: it equals the oracle, whatever the micro-batches are."""
+"""The continuous query on real histories: it equals the oracle, whatever the micro-batches are.
+
+LMSLAKE_TEST_SEED draws other histories and other cuts.
+"""
 
 from __future__ import annotations
 
+import os
 import random
 import threading
 from collections.abc import Callable, Iterator
@@ -9,14 +13,14 @@ from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
 from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 
-from lake.pipelines import silver
+from lake.pipelines import gold, silver
 from lake.pipelines.build import BuildReport, Lake, build, open_lake, retry_held
 from lake.pipelines.event_rows import EVENTS
 from lake.pipelines.journal import Touched
@@ -42,9 +46,10 @@ from tests.streaming.world import wait_until
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-SEED = 20_240_301
+SEED = int(os.environ.get("LMSLAKE_TEST_SEED", "20240301"))
 HISTORIES = 200
-CUTS = 4
+FLUSHES = 12
+FLUSHES_PER_BATCH = 4
 KEY = "a key of the stream's tests"
 ONCE = StreamOptions(once=True, flushes_per_batch=1)
 OpenLake = Callable[..., Lake]
@@ -79,21 +84,44 @@ def value(registry: CollectorRegistry, name: str, **labels: str) -> float:
     return found
 
 
+def flushes_of(world: World) -> list[list[bytes]]:
+    """Each history in an order and with cuts of its own, and 5 % of all records twice."""
+    chance = random.Random(SEED)
+    flushes: list[list[bytes]] = [[] for _ in range(FLUSHES)]
+    for lines in world.lines_by_name.values():
+        again = [line for line in lines if chance.random() < 0.05]
+        arriving = chance.sample([*lines, *again], len(lines) + len(again))
+        cuts = sorted(chance.randrange(FLUSHES) for _ in arriving)
+        for number, line in zip(cuts, arriving, strict=True):
+            flushes[number].append(line)
+    return flushes
+
+
 @pytest.mark.slow
-def test_stream__gives_what_the_oracle_gives(opened: OpenLake, tmp_path: Path) -> None:
-    """200 histories over 70 days in any order, cut at random, the query started anew each time."""
+def test_stream__gives_what_the_oracle_gives(
+    opened: OpenLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """200 histories over 70 days; the query is started anew and fails on the way to gold once."""
     world = World(tuple(sample(histories(20), HISTORIES, SEED)), Rules(key=KEY.encode()))
     lake = opened(KEY)
-    chance = random.Random(SEED)
-    arriving = [*world.lines, *chance.sample(world.lines, len(world.lines) // 20)]
-    chance.shuffle(arriving)
-    cuts = sorted(chance.sample(range(1, len(arriving)), CUTS - 1))
-    pieces = [arriving[a:b] for a, b in zip([0, *cuts], [*cuts, None], strict=True)]
-    for number, piece in enumerate(pieces):
-        ingest(lake, tmp_path / f"cut{number}", piece)
-        if number % 2:
-            # two flushes wait, and each is a micro-batch
-            streamed(lake)
+    monkeypatch.setattr("streaming.query.LONGEST_PAUSE_SECONDS", 0)
+    options = StreamOptions(once=True, flushes_per_batch=FLUSHES_PER_BATCH)
+    derive = gold.publish_derived
+    fails = iter([False, True, False, False])
+
+    def derive_or_fail(*arguments: Any) -> None:
+        if next(fails):
+            raise OSError("events are published, and nothing that follows from them")
+        derive(*arguments)
+
+    monkeypatch.setattr(gold, "publish_derived", derive_or_fail)
+    for number, lines in enumerate(flushes_of(world)):
+        # Each is a source of its own, as partitions are.
+        ingest(lake, tmp_path / f"flush{number}", lines)
+        if number in (FLUSHES_PER_BATCH - 1, FLUSHES - 1):
+            metrics = streamed(lake, options)
+    assert value(metrics.registry, "stream_restarts_total") == 1
+    assert next(fails, None) is None
     found = compared(world.expected, tables_of(lake))
     assert not found, world.complaint("stream and oracle", found)
 
