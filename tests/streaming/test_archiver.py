@@ -221,16 +221,27 @@ def test_archive__compacted_topic(kafka: Kafka, lake_root: Path) -> None:
     assert max(row.flush_last_offset for row in held) == 59
 
 
+@pytest.mark.parametrize("is_reading", [False, True], ids=["before", "while it reads"])
 def test_archive__retention_overtook_it(
-    world: World, caplog: pytest.LogCaptureFixture, lake_root: Path
+    is_reading: bool, world: World, caplog: pytest.LogCaptureFixture, lake_root: Path
 ) -> None:
     world.send(range(400))
     world.archive_once()
     archived = world.sent.copy()
     world.send(range(400, 800))
-    world.delete_before(150, partition=2)
+    archiver = world.archiver(flush_seconds=NEVER_SECONDS)
+    open_partitions = archiver._open_partitions
+
+    def open_and_expire() -> None:
+        open_partitions()
+        world.delete_before(150, partition=2)
+
+    if is_reading:
+        archiver._open_partitions = open_and_expire  # type: ignore[method-assign]
+    else:
+        world.delete_before(150, partition=2)
     with caplog.at_level(logging.ERROR):
-        archiver = world.archive_once()
+        archiver.run(world.ends())
     assert f"LOST: {world.topic} partition 2: offsets 100 … 149 (50)" in caplog.text
     lost = world.sent - world.zone.lines()
     assert lost.total() == 50

@@ -6,9 +6,11 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from botocore.exceptions import ClientError
+from kafka import TopicPartition
 
 from lake.errors import LakeError
 from lake.ledger import Ledger, StaleWriterError
@@ -16,7 +18,9 @@ from lake.raw_buffers import OriginBuffer
 from lake.storage import LocalStore
 from streaming import flushing
 from streaming.flushing import Flusher, TooLateError
+from streaming.holdings import Holdings
 from streaming.monitoring import ArchiverMetrics, Health
+from streaming.options import ArchiveOptions
 from streaming.outages import is_store_outage
 from streaming.positions import origin_of
 from tests.lake.test_raw import accepted
@@ -52,6 +56,19 @@ def filled(offset: int, committed: int | None = None) -> OriginBuffer:
     buffer = OriginBuffer(ORIGIN, committed)
     buffer.accept(offset, accepted(offset))
     return buffer
+
+
+def test_is_due__by_size() -> None:
+    held = Holdings(ArchiveOptions(topics={"clicks": 1}, flush_bytes=2 * len(accepted(0).line)))
+    partition = TopicPartition("clicks", 0)
+    held.open(partition, OriginBuffer(ORIGIN, None))
+
+    def take(buffer: OriginBuffer, record: SimpleNamespace) -> None:
+        buffer.accept(record.offset, accepted(record.offset))
+
+    for offset, is_due in ((0, False), (1, True)):
+        held.take({partition: [SimpleNamespace(offset=offset)]}, take)  # type: ignore[list-item, arg-type]
+        assert held.is_due is is_due
 
 
 def test_flush__hanging_store_is_waited_for(store: HangingStore) -> None:

@@ -93,23 +93,30 @@ def test_health__silence_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_kafka_options__pass_security_on_and_hide_secrets(tmp_path: Path) -> None:
-    ca = tmp_path / "ca.pem"
-    ca.touch()
+    files = {name: tmp_path / f"{name}.pem" for name in ("ca", "cert", "key")}
+    for file in files.values():
+        file.touch()
     settings = Settings(
         kafka_security_protocol="SASL_SSL",
         kafka_sasl_mechanism="SCRAM-SHA-512",
         kafka_sasl_username="archiver",
         kafka_sasl_password="not for eyes",
-        kafka_ssl_ca_file=ca,
+        kafka_ssl_ca_file=files["ca"],
+        kafka_ssl_cert_file=files["cert"],
+        kafka_ssl_key_file=files["key"],
+        kafka_ssl_key_password="nor this",
     )
     options = KafkaOptions.from_settings(settings)
-    assert "not for eyes" not in repr(options) + repr(settings)
+    for secret in ("not for eyes", "nor this"):
+        assert secret not in repr(options) + repr(settings)
     arguments = options.for_consumer()
     assert arguments["security_protocol"] == "SASL_SSL"
     assert arguments["sasl_mechanism"] == "SCRAM-SHA-512"
     assert arguments["sasl_plain_username"] == "archiver"
     assert arguments["sasl_plain_password"] == "not for eyes"
-    assert arguments["ssl_cafile"] == str(ca)
+    for name, file in files.items():
+        assert arguments[f"ssl_{name}file"] == str(file)
+    assert arguments["ssl_password"] == "nor this"
     assert arguments["enable_auto_commit"] is False
 
 
