@@ -46,19 +46,24 @@ def lost_rows(lake: Lake, source: str, name: str, rest: pa.Table) -> list[Lost]:
         rows = cached(clean_rows(lake, lake.settings.school, source, stored), caches)
         rejected = rows.where(F.col("reason").isNotNull())
         good = rows.where(F.col("reason").isNull())
-        if name == VERSIONS:
-            lost = _lost_versions(lake, good, caches)
-        else:
-            lost = _named(changed(_ranked_facts(lake, name, good)), _not_in(name))
-        why = F.concat(F.lit("not in silver.records_quarantine: "), F.col("reason"))
-        found = lost.unionByName(_named(rejected, why)).collect()
+        compared, order, is_counted = _compared(lake, name, good)
+        ranked_rows = cached(compared, caches)
+        lost = _named(changed(ranked_rows), _not_in(name))
+        if is_counted:
+            lost = lost.unionByName(_unknown_conflicts(lake, ranked_rows, order))
+        found = lost.unionByName(_named(rejected, _not_in_quarantine())).collect()
     return sorted(Lost(*row) for row in found)
 
 
-def _ranked_facts(lake: Lake, name: str, good: DataFrame) -> DataFrame:
+def _compared(lake: Lake, name: str, good: DataFrame) -> tuple[DataFrame, Order, bool]:
+    """The rows as `ranked` for the table, by which order, and whether the table is counted."""
+    if name == VERSIONS:
+        new = good.select(*TABLES[VERSIONS].column_names)
+        return _ranked(lake, VERSIONS, new, VERSION_ORDER), VERSION_ORDER, True
     (target,) = (target for target in TARGETS if target.name == name)
     new = good.withColumns({column: make() for column, make in target.derived.items()})
-    return _ranked(lake, name, new.select(*target.columns), target.order)
+    rows = _ranked(lake, name, new.select(*target.columns), target.order)
+    return rows, target.order, target.is_counted
 
 
 def _ranked(lake: Lake, name: str, new: DataFrame, order: Order) -> DataFrame:
@@ -69,19 +74,19 @@ def _ranked(lake: Lake, name: str, new: DataFrame, order: Order) -> DataFrame:
     return ranked(new, theirs, order)
 
 
-def _lost_versions(lake: Lake, good: DataFrame, caches: ExitStack) -> DataFrame:
-    """Of registers, too: a version that contradicts the one in force is in quarantine, once."""
-    new = good.select(*TABLES[VERSIONS].column_names)
-    rows = cached(_ranked(lake, VERSIONS, new, VERSION_ORDER), caches)
-    losers = conflicting(rows.where(~F.col("is_same") & ~F.col("is_old")))
+def _unknown_conflicts(lake: Lake, rows: DataFrame, order: Order) -> DataFrame:
+    """What contradicts the row in force is in quarantine, once for all copies."""
+    losers = conflicting(rows.where(F.col("contradicts") & ~F.col("is_old")), order)
     told = lake.tables.read_little(QUARANTINE).select("detail")
-    unknown = losers.join(told, "detail", "left_anti")
-    why = F.concat(F.lit("not in silver.records_quarantine: "), F.col("reason"))
-    return _named(changed(rows), _not_in(VERSIONS)).unionByName(_named(unknown, why))
+    return _named(losers.join(told, "detail", "left_anti"), _not_in_quarantine())
 
 
 def _named(rows: DataFrame, why: Column) -> DataFrame:
     return rows.select(*POINTER, why.alias("why"))
+
+
+def _not_in_quarantine() -> Column:
+    return F.concat(F.lit("not in silver.records_quarantine: "), F.col("reason"))
 
 
 def _not_in(name: str) -> Column:

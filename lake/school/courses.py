@@ -19,6 +19,8 @@ OFFER = (
 )
 # This one is in the catalogue only from the second file on; students take it before.
 LATE_COURSE = ("Robotics", "Science", "Advanced", 45, 15)
+# In the first catalogue and, corrected, in the last; neither says when it was true.
+CONTRADICTED = ("Study Skills", "Study Skills 1")
 COURSE_IDS = tuple(f"CRS{101 + number}" for number in range(len(OFFER) + 1))
 QUESTIONS = (
     ("Video stops", "It stops at 2:31; then\nnothing happens."),
@@ -33,16 +35,22 @@ TICKET_SHARE = 0.06
 def catalogues(calendar: Calendar) -> tuple[list[Entry], list[Entry], list[Entry]]:
     """Three deliveries: one without a time, a newer one, and at last one that is older than that.
 
-    Each course of the last was true before the second, so that none of its rows is in force.
+    Each course of the last was true before the second, so that none of its rows is in force; but
+    one has no time in the first and in the last, and another title.
     """
     first = [_course(number, None) for number in range(len(OFFER))]
+    timeless = first[0] | {"course_id": "CRS190", "category": None, "level": None}
+    titled, retitled = ([timeless | {"title": title}] for title in CONTRADICTED)
     newer = at(calendar.middle, 6)
     second = [_course(number, "updated") for number in range(len(OFFER) + 1)]
     older = at(calendar.days[1], 6)
     return (
-        [Entry(calendar.start, course) for course in first],
+        [Entry(calendar.start, course) for course in first + titled],
         [Entry(calendar.middle, course | {"updated_at": newer}) for course in second],
-        [Entry(calendar.end, course | {"updated_at": older}) for course in first[:3]],
+        [
+            Entry(calendar.end, course)
+            for course in [*(course | {"updated_at": older} for course in first[:3]), *retitled]
+        ],
     )
 
 
@@ -68,7 +76,10 @@ def courses_of(pupil: Pupil) -> tuple[str, ...]:
 
 
 def enrollments(rng: random.Random, pupils: Sequence[Pupil], calendar: Calendar) -> Iterator[Entry]:
-    """One record per student and course; some enrol again in the middle and live elsewhere then."""
+    """One record per student and course; some enrol again in the middle and live elsewhere then.
+
+    Of some the office corrects town and e-mail, and leaves the date of the enrolment.
+    """
     for pupil in pupils:
         early = pupil.comes == calendar.start
         number = int(pupil.student_id[3:])
@@ -90,6 +101,10 @@ def enrollments(rng: random.Random, pupils: Sequence[Pupil], calendar: Calendar)
                 place = PLACES[(PLACES.index(pupil.location) + 1) % len(PLACES)]
                 again: Record = {"location": place, "enrollment_date": calendar.middle}
                 yield Entry(calendar.middle, record | again, is_correction=True)
+            if number % 9 == 4:
+                place = PLACES[(PLACES.index(pupil.location) + 1) % len(PLACES)]
+                told: Record = {"location": place, "email": f"new.{record['email']}"}
+                yield Entry(calendar.middle, record | told, is_correction=True)
 
 
 def progress(rng: random.Random, pupils: Sequence[Pupil], calendar: Calendar) -> Iterator[Entry]:

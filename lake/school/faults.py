@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
-from lake.school.life import Record, Value
+from lake.school.life import Record
 from lake.school.rows import Row, Shape
+from lake.school.versions import precedence
 from schemas.records.sources import SOURCES
 
 # Source, field, the text that spoils it, flag: the reason is `field:flag`.
@@ -178,20 +179,22 @@ def _soften(drafts: Drafts, source: str, field: str, text: str) -> None:
 def _repeat(drafts: Drafts, rows: list[Row]) -> None:
     """Write some rows again in the same file, spelled anew.
 
-    Of two versions of one student and instant neither is: which copy of the loser is the one in
-    quarantine would be anybody's choice.
+    Of rows that contradict each other none is: which copy of the loser is the one in quarantine
+    would be anybody's choice.
     """
-    contents: dict[tuple[Value, ...], set[str]] = {}
-    for row in rows:
-        contents.setdefault(_version(row), set()).add(repr(row.record))
+    contents: dict[tuple[object, ...], set[str]] = {}
+    for of_file in drafts.of_source(rows[0].source) if rows else ():
+        for row in of_file:
+            contents.setdefault(_version(row), set()).add(repr(row.record))
     alone = [row for row in rows if len(contents[_version(row)]) == 1]
     for row in drafts.rng.sample(alone, math.ceil(len(alone) * DUPLICATE_SHARE)):
         drafts.insert(rows, row)
 
 
-def _version(row: Row) -> tuple[Value, ...]:
+def _version(row: Row) -> tuple[object, ...]:
     source = SOURCES[row.source]
-    return tuple(row.record[name] for name in (*source.keys, source.version_field))
+    keys = tuple(row.record[name] for name in source.keys)
+    return *keys, precedence(source, row.record)[0]
 
 
 def _add_strangers(drafts: Drafts, spoiler: Spoiler, source: str) -> None:

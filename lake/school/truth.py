@@ -38,7 +38,8 @@ class Counts:
 
     distinct: rows in force (of students: distinct versions, `collapsed` of which repeat the one
     before and are no row of the history); duplicates: the same version and content again;
-    superseded: other versions than the newest; quarantined; held: their parent never came.
+    superseded: other versions than the newest; quarantined: spoilt, or of the newest version and
+    another content; held: their parent never came.
     """
 
     rows: int
@@ -113,19 +114,17 @@ def _sift(source: Source, rows: Sequence[Placed], known: Mapping[str, set[Value]
             held.append(placed.set_aside(missing))
         else:
             accepted.append(placed)
-    winners, losers, duplicates = newest_versions(source, accepted)
-    if source.name == "students":  # its key is the version: what loses contradicts
-        quarantined += [placed.set_aside("conflicting_version") for placed in losers]
-        losers = []
+    newest = newest_versions(source, accepted)
+    quarantined += [placed.set_aside("conflicting_version") for placed in newest.conflicting]
     counts = Counts(
         rows=len(rows),
-        distinct=len(winners),
-        duplicates=duplicates,
-        superseded=len(losers),
+        distinct=len(newest.winners),
+        duplicates=newest.duplicates,
+        superseded=len(newest.superseded),
         quarantined=len(quarantined),
         held=len(held),
     )
-    return Sifted(winners, quarantined, held, counts)
+    return Sifted(newest.winners, quarantined, held, counts)
 
 
 def _in_place(items: Iterable[SetAside]) -> tuple[SetAside, ...]:

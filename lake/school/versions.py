@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
 from lake.school.life import Record, Value
@@ -51,26 +52,38 @@ def precedence(source: Source, record: Record) -> Precedence:
     return versions, hashlib.sha256(content.encode()).hexdigest()
 
 
-def newest_versions(
-    source: Source, rows: Iterable[Placed]
-) -> tuple[list[Record], list[Placed], int]:
-    """Records in force; of every other version and content one row; how many rows repeat one."""
+@dataclass
+class Newest:
+    """Records in force; of every other content one row, of the same version as the one in force
+    (conflicting) or of an older one; how many rows repeat another."""
+
+    winners: list[Record] = field(default_factory=list)
+    conflicting: list[Placed] = field(default_factory=list)
+    superseded: list[Placed] = field(default_factory=list)
+    duplicates: int = 0
+
+
+def newest_versions(source: Source, rows: Iterable[Placed]) -> Newest:
+    """Which of the rows is in force of each key, and what the others are to it."""
     by_key: dict[tuple[Value, ...], dict[Precedence, list[Placed]]] = {}
     for placed in rows:
         record = placed.row.record
         key = tuple(record[name] for name in source.keys)
         versions = by_key.setdefault(key, defaultdict(list))
         versions[precedence(source, record)].append(placed)
-    winners, losers, duplicates = [], [], 0
+    found = Newest()
     for versions in by_key.values():
         newest = max(versions)
         for version, copies in versions.items():
-            duplicates += len(copies) - 1
+            found.duplicates += len(copies) - 1
+            first = min(copies, key=lambda placed: (placed.file, placed.number))
             if version == newest:
-                winners.append(copies[0].row.record)
+                found.winners.append(first.row.record)
+            elif version[0] == newest[0]:
+                found.conflicting.append(first)
             else:
-                losers.append(copies[0])
-    return winners, losers, duplicates
+                found.superseded.append(first)
+    return found
 
 
 def student_history(versions: Iterable[Record]) -> list[Record]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -33,10 +34,15 @@ def pseudonym(student_id: Column, inner_pad: Column, outer_pad: Column) -> Colum
     return F.sha2(F.concat(outer_pad, F.unhex(inner)), 256)
 
 
-def pseudonymise_events(events: DataFrame, keys: DataFrame) -> DataFrame:
-    """Replace student_id by student_hash. In: student_id, …; out: student_hash, …"""
+def pseudonymise_events(
+    events: DataFrame, keys: DataFrame, more: Mapping[str, Column] | None = None
+) -> DataFrame:
+    """Replace student_id by student_hash. In: student_id, …; out: student_hash, …
+
+    more: further columns, each the HMAC of a text, which no student_id may be.
+    """
     joined = events.crossJoin(F.broadcast(keys))
-    student_hash = pseudonym(F.col("student_id"), F.col("inner_pad"), F.col("outer_pad"))
-    return joined.withColumn("student_hash", student_hash).drop(
-        "student_id", "inner_pad", "outer_pad"
-    )
+    pads = F.col("inner_pad"), F.col("outer_pad")
+    texts = {"student_hash": F.col("student_id"), **(more or {})}
+    hashed = joined.withColumns({name: pseudonym(text, *pads) for name, text in texts.items()})
+    return hashed.drop("student_id", "inner_pad", "outer_pad")

@@ -30,9 +30,16 @@ LINEAGE = (
         "_digest",
         "string",
         "SHA-256 of the record's clean content: of two records of one version the greater one is "
-        "in force.",
+        "in force, and the other in silver.records_quarantine.",
         formula="fields without key, version and identifiers, in canonical form, joined by 0x1f",
     ),
+)
+IDENTIFIERS = Column(
+    "_identifiers",
+    "string",
+    "HMAC of the record's names, contacts or texts: tells copies of a record from records that "
+    "differ in these alone.",
+    formula="as student_hash, of these fields in canonical form, each after 0x1f",
 )
 QUALITY_FLAGS = Column(
     "quality_flags",
@@ -91,6 +98,7 @@ STUDENT_VERSIONS = Table(
         ENROLLMENT_STATUS,
         QUALITY_FLAGS,
         *LINEAGE,
+        IDENTIFIERS,
     ),
     keys=("student_hash", "updated_at"),
     checks=(IS_STUDENT, GRADES),
@@ -191,6 +199,7 @@ FACT_ENROLLMENTS = _fact(
         Column("enrollment_date", "date", "Day of enrolment: the version of the row."),
         Column("gender", "string", "Gender.", "not given or not disclosed", values=GENDERS),
         Column("location", "string", "Town or region.", "not given"),
+        IDENTIFIERS,
     ),
 )
 
@@ -236,6 +245,7 @@ FACT_SUPPORT_TICKETS = _fact(
             "hours",
         ),
         Column("channel", "string", "Way in which it came.", "not given", values=CHANNELS),
+        IDENTIFIERS,
     ),
     between("hours_to_close", 0),
 )
@@ -252,14 +262,15 @@ RECORDS_QUARANTINE = Table(
         Column(
             "reason",
             "string",
-            "`field:flag` of docs/cleaning-rules.md, or `conflicting_version`: a student's row "
-            "that contradicts another one of the same updated_at, which is in force.",
+            "`field:flag` of docs/cleaning-rules.md, or `conflicting_version`: the row contradicts "
+            "the one in force of the same key and version, and nothing in them tells which is "
+            "right. It goes when a newer version comes.",
         ),
         Column(
             "detail",
             "string",
-            "What bronze found wrong with the row; of a conflicting version its identity: copies "
-            "of it have one row here.",
+            "What bronze found wrong with the row; of a conflicting version its identity "
+            "(version/content): copies of it have one row here.",
             "nothing to add",
         ),
     ),

@@ -2,7 +2,7 @@
 
 from schemas import columns as c
 from schemas.table import Column, Table
-from schemas.tables.records_silver import IS_STUDENT, LINEAGE, RETENTION_DAYS
+from schemas.tables.records_silver import IDENTIFIERS, IS_STUDENT, LINEAGE, RETENTION_DAYS
 
 REGISTRAR = frozenset({"registrar"})
 OPENED_DATE = Column("opened_date", "date", "UTC day on which the ticket was opened.")
@@ -12,7 +12,7 @@ def _told_at(field: str) -> Column:
     return Column(
         f"_{field}_version",
         "string",
-        f"Instant and digest of the record that told the {field}.",
+        f"Instant, _digest and _identifiers of the record that told the {field}.",
         "no record told it",
     )
 
@@ -20,7 +20,7 @@ def _told_at(field: str) -> Column:
 def _particular(name: str, kind: str, doc: str) -> Column:
     return Column(
         name, kind, doc, "no record told it",
-        formula="newest that is not null, by the time of its record, then its digest",
+        formula="newest that is not null, by the time of its record, then by _digest, _identifiers",
         sensitivity="identifier",
     )  # fmt: skip
 
@@ -58,6 +58,7 @@ TICKET_TEXTS = Table(
         Column("subject", "string", "Subject line.", sensitivity="identifier"),
         Column("body", "string", "Text.", "not given", sensitivity="identifier"),
         *LINEAGE,
+        IDENTIFIERS,
     ),
     keys=("ticket_id",),
     partition_by="opened_date",

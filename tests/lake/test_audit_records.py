@@ -14,6 +14,7 @@ from jobs.audit import print_records
 from lake.audit_records import RecordsAudit, RecordsLine, audit_records
 from lake.pipelines.build import open_lake
 from lake.pipelines.journal import Touched
+from lake.pipelines.records.aside import CONFLICTING
 from lake.pipelines.records.build import build_records
 from lake.pipelines.records.contents import landed_contents, records_journal
 from lake.school import School, write_school
@@ -190,19 +191,25 @@ def test_audit_records__finds_rows_that_were_set_aside_and_lost(
 ) -> None:
     quarantined = rows_of(LocalStore(damaged), "silver.records_quarantine")
     hard = next(row for row in quarantined if row["source"] == "assessments")
-    conflict = next(row for row in quarantined if row["reason"] == "conflicting_version")
+    conflicts = [
+        next(r for r in quarantined if (r["source"], r["reason"]) == (source, CONFLICTING))
+        for source in ("students", "course_catalog")
+    ]
     held = next(
         row
         for row in rows_of(LocalStore(damaged), "silver.records_held")
         if row["source"] != "assessments"
     )
     remove(damaged, "silver.records_quarantine", pointer(hard))
-    remove(damaged, "silver.records_quarantine", pointer(conflict))
+    for conflict in conflicts:
+        remove(damaged, "silver.records_quarantine", pointer(conflict))
     remove(damaged, "silver.records_held", pointer(held))
     faults = faults_of(audit_records(settings_of(damaged), spark))
-    assert set(faults) == {"assessments", "students", held["source"]}
+    assert set(faults) == {"assessments", "students", "course_catalog", held["source"]}
     assert any(f"silver.records_quarantine: {hard['reason']}" in f for f in faults["assessments"])
-    assert any("silver.records_quarantine: conflicting_version" in f for f in faults["students"])
+    for conflict in conflicts:
+        told = faults[conflict["source"]]
+        assert any(f"silver.records_quarantine: {CONFLICTING}" in fault for fault in told)
     assert any("nor in silver.records_held" in fault for fault in faults[held["source"]])
 
 
@@ -223,8 +230,9 @@ def test_audit_records__finds_what_is_in_force_and_should_not_be(
 
 def put_older_course_in_force(root: Path) -> None:
     store = LocalStore(root)
-    courses = {row["course_id"]: row for row in rows_of(store, "silver.dim_courses")}
-    places = {(row["_content_hash"], row["_row"]) for row in courses.values()}
+    known = rows_of(store, "silver.dim_courses")
+    courses = {row["course_id"]: row for row in known if row["updated_at"]}
+    places = {(row["_content_hash"], row["_row"]) for row in known}
     older = next(
         row
         for row in rows_of(store, "bronze.course_catalog")

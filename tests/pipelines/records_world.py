@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -12,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 from deltalake import DeltaTable
 
 from lake.delta_reading import delta_rows
+from lake.pipelines.records.aside import CONFLICTING
 from lake.school import Delivery, School
 from lake.school.life import Record, Value
-from lake.school.rows import Placed
-from lake.school.versions import canonical_content
+from lake.school.rows import Placed, SetAside
+from lake.school.versions import canonical_content, precedence
 from lake.storage import LocalStore
 from schemas.derivations import arrow_schema
 from schemas.records.sources import SOURCES
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from lake.storage import ObjectStore
 
 Row = dict[str, Any]
+# Source, place and reason of rows that are set aside.
+Asides = Counter[tuple[str, object, str]]
 COMPARED = (
     "silver.student_versions", "silver.dim_students", "silver.dim_courses",
     "silver.fact_attendance", "silver.fact_assessments", "silver.fact_enrollments",
@@ -80,6 +84,11 @@ def tables_of(root: Path) -> dict[str, list[Row]]:
             {column: value for column, value in row.items() if column not in left_out}
             for row in rows_of(store, name)
         ]
+    for row in tables["silver.records_quarantine"]:
+        if row["reason"] == CONFLICTING and row["source"] != "students":
+            # Which of its copies it is depends on what was in force before.
+            row |= dict.fromkeys(POINTER)
+    tables["silver.records_quarantine"].sort(key=repr)
     return tables
 
 
@@ -140,22 +149,45 @@ def _as_in_silver(record: Record) -> Row:
     return row
 
 
-def true_asides(school: School) -> tuple[set[tuple[Any, ...]], set[tuple[Any, ...]]]:
-    """(source, content hash, row, reason) of what is quarantined, and of what is held."""
+def true_asides(school: School) -> tuple[Asides, Asides]:
+    """What is quarantined, and what is held, as `asides_of` tells it."""
     hashes = {delivery.name: delivery.content_hash for delivery in school.deliveries}
 
-    def places(items: Iterable[Any]) -> set[tuple[Any, ...]]:
-        return {(i.source, hashes[i.file], i.number, i.reason) for i in items}
+    def places(items: Iterable[SetAside]) -> Asides:
+        told = ((i.source, hashes[i.file], i.number, i.reason) for i in items)
+        return _asides(school, told)
 
     return places(school.truth.quarantined), places(school.truth.held)
+
+
+def asides_of(store: ObjectStore, school: School, name: str) -> Asides:
+    """Rows of the quarantine, or held ones: how many of each source, place and reason.
+
+    Of rows that conflict it is anybody's choice which copy stands there: what such a row says is
+    its place.
+    """
+    columns = ("source", *POINTER, "reason")
+    return _asides(school, (tuple(row[c] for c in columns) for row in rows_of(store, name)))
+
+
+def _asides(school: School, places: Iterable[tuple[Any, ...]]) -> Asides:
+    names = {d.content_hash: d.name for d in school.deliveries if d.lands}
+    records = {(placed.file, placed.number): placed.row.record for placed in school.rows}
+    found: Asides = Counter()
+    for source, content_hash, number, reason in places:
+        place: object = (content_hash, number)
+        if reason == CONFLICTING:
+            declared, record = SOURCES[source], records[names[content_hash], number]
+            keys = [record[name] for name in declared.keys]
+            place = repr((keys, precedence(declared, record)))
+        found[source, place, reason] += 1
+    return found
 
 
 def true_directory(school: School) -> dict[str, dict[str, Value]]:
     """Student hash → particulars: of each field the newest that any accepted record told."""
     aside = {(i.file, i.number) for i in (*school.truth.quarantined, *school.truth.held)}
-    conflicting = {
-        (i.file, i.number) for i in school.truth.quarantined if i.reason == "conflicting_version"
-    }
+    conflicting = {(i.file, i.number) for i in school.truth.quarantined if i.reason == CONFLICTING}
     told: dict[tuple[str, str], list[tuple[str, str, str, Value]]] = {}
     for placed in school.rows:
         record, source = placed.row.record, SOURCES[placed.row.source]

@@ -22,6 +22,7 @@ from tests.pipelines.records_world import (
     CONTACTS,
     GOLD,
     TRUE_TABLES,
+    asides_of,
     gold_of,
     identifiers,
     land,
@@ -111,11 +112,7 @@ def test_build_records__sets_aside_what_it_must(school: School, at_once: Built) 
         ("silver.records_quarantine", quarantined),
         ("silver.records_held", held),
     ):
-        found = {
-            (row["source"], row["_content_hash"], row["_row"], row["reason"])
-            for row in rows_of(store, name)
-        }
-        assert found == expected
+        assert asides_of(store, school, name) == expected
 
 
 def test_build_records__counts_every_row(school: School, at_once: Built) -> None:

@@ -146,6 +146,7 @@ RECORD = (
     "_content_hash string, _row int, batch int"
 )
 CONTENT = ("key", "version", "_digest", "tie", "quality_flags")
+SAID = ("key", "version", "_digest", "tie")
 POINTER = ("_content_hash", "_row")
 records = st.tuples(
     st.none() | st.integers(0, 2),
@@ -192,7 +193,7 @@ def in_force(
 ) -> tuple[dict[str, Record], tuple[int, ...]]:
     """What is in force after the batches, one after the other, and the sums of their counts."""
     table: dict[str, Record] = {}
-    total = (0, 0, 0)
+    total = (0, 0, 0, 0)
     for batch in batches:
         new = spark.createDataFrame([tuple(row.values()) for row in batch], RECORD)
         theirs = [tuple(table[key].values()) for key in {row["key"] for row in batch} & set(table)]
@@ -213,7 +214,7 @@ def test_ranked__the_same_is_in_force_however_the_rows_come(
         best = expected.get(row["key"])
         if best is None or precedence(row, order.by_pointer) > precedence(best, order.by_pointer):
             expected[row["key"]] = row
-    at_once, (taken, superseded, duplicates) = in_force(spark, [rows], order)
+    at_once, (taken, superseded, conflicting, duplicates) = in_force(spark, [rows], order)
     parts = [[row for row in rows if row["batch"] == number] for number in (2, 0, 1)]
     in_parts, counted = in_force(spark, parts, order)
     compared = (*CONTENT, *POINTER) if order.by_pointer else CONTENT
@@ -221,8 +222,12 @@ def test_ranked__the_same_is_in_force_however_the_rows_come(
         assert {k: [r[n] for n in compared] for k, r in found.items()} == {
             k: [r[n] for n in compared] for k, r in expected.items()
         }
-    said = {(row["key"], row["version"], row["_digest"]) for row in rows}
+    said = {tuple(row[name] for name in SAID) for row in rows}
+    contradicting = {
+        row for row in said if row[1] == expected[row[0]]["version"]
+    } - {tuple(row[name] for name in SAID) for row in expected.values()}  # fmt: skip
     assert taken == len(expected)
-    assert superseded == len(said) - len(expected)
+    assert conflicting == len(contradicting)
+    assert superseded == len(said) - len(expected) - len(contradicting)
     assert duplicates == len(rows) - len(said)
     assert sum(counted) == len(rows)

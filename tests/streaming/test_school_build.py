@@ -80,7 +80,8 @@ def comparable(root: Path) -> dict[str, Any]:
 
 def _with_text(row: Row, texts: dict[tuple[Any, ...], list[Any]]) -> str:
     place = row["source"], row.pop("_content_hash"), row.pop("_row")
-    return repr((sorted(row.items()), texts[place]))
+    # Of conflicting rows it is no place: which copy stands for them is not compared.
+    return repr((sorted(row.items()), texts.get(place)))
 
 
 @dataclass

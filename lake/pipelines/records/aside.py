@@ -2,46 +2,75 @@
 
 from __future__ import annotations
 
-from pyspark.sql import DataFrame, Window
+from collections.abc import Sequence
+
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from lake.pipelines.event_rows import cached
+from lake.pipelines.records.digest import SEPARATOR, canonical
 from lake.pipelines.records.publish import difference, publish_partitions
 from lake.pipelines.records.received import HELD, POINTER, Pass, Received, with_missing
+from lake.pipelines.records.versions import Order, outdone
 from schemas.tables import TABLES
 
 QUARANTINE = "silver.records_quarantine"
 CONFLICTING = "conflicting_version"
 
 
-def publish_quarantine(work: Pass, received: Received, losers: DataFrame | None = None) -> None:
-    """Add the source's rows that cannot be kept, and those that lost (as `conflicting` rows)."""
-    if not received.report.quarantined and losers is None:
+def publish_quarantine(
+    work: Pass, received: Received, ranked: DataFrame, order: Order, news: tuple[bool, bool]
+) -> None:
+    """Add the source's rows that cannot be kept, and those that contradict the ones in force.
+
+    What a newer version takes out of force contradicts nothing any more, and goes. ranked: rows of
+    the table that counts the source's rows; news: their `news_aside`. Before that table changes:
+    what an old row in force loses to may be taken again, the old row's place not.
+    """
+    tables, source = work.lake.tables, received.report.source
+    stored_rows = tables.rows_at_most(QUARANTINE, [source])
+    has_losers, has_outdone = news[0], news[1] and stored_rows > 0
+    if not (received.report.quarantined or has_losers or has_outdone):
         return
-    source = received.report.source
-    rejected = received.rows.where(F.col("reason").isNotNull()).select(
+    rows = received.rows.where(F.col("reason").isNotNull()).select(
         *POINTER, "reason", F.col("_defect").alias("detail")
     )
-    rows = rejected if losers is None else rejected.unionByName(losers)
-    declared = work.lake.tables.declared(
-        TABLES[QUARANTINE], rows.withColumn("source", F.lit(source))
-    )
-    tables = work.lake.tables
+    if has_losers:
+        rows = rows.unionByName(conflicting(ranked.where("contradicts"), order))
+    declared = tables.declared(TABLES[QUARANTINE], rows.withColumn("source", F.lit(source)))
     stored = tables.declared(TABLES[QUARANTINE], tables.read_days(QUARANTINE, [source]))
+    kept = _still_conflicting(stored, outdone(ranked), order) if has_outdone else stored
     # Of each new row an old one may lose.
-    at_most = 2 * received.report.rows + tables.rows_at_most(QUARANTINE, [source])
-    _publish(work, QUARANTINE, source, _one_each(stored.unionByName(declared)), stored, at_most)
+    at_most = 2 * received.report.rows + stored_rows
+    _publish(work, QUARANTINE, source, _one_each(kept.unionByName(declared)), stored, at_most)
 
 
-def conflicting(losers: DataFrame) -> DataFrame:
-    """Rows of silver.student_versions that another one of their key outdoes: POINTER, reason,
-    detail. The detail is the same for copies of one version."""
-    version = F.concat_ws("|", "student_hash", F.unix_micros("updated_at"), "_digest")
-    return losers.select(
-        *POINTER,
-        F.lit(CONFLICTING).alias("reason"),
-        F.substring(F.sha2(version, 256), 1, 32).alias("detail"),
-    )
+def conflicting(losers: DataFrame, order: Order) -> DataFrame:
+    """Rows that contradict the one in force of their key and version: POINTER, reason, detail.
+
+    The detail, `version/content`, is the same for copies. All that it is made of is a pseudonym or
+    keyed where it could tell a person.
+    """
+    content = F.sha2(_joined(losers, ("_digest", *order.ties)), 256)
+    detail = F.concat(_version_id(losers, order), F.lit("/"), F.substring(content, 1, 16))
+    return losers.select(*POINTER, F.lit(CONFLICTING).alias("reason"), detail.alias("detail"))
+
+
+def _version_id(rows: DataFrame, order: Order) -> Column:
+    return F.substring(F.sha2(_joined(rows, (*order.keys, *order.versions)), 256), 1, 32)
+
+
+def _joined(rows: DataFrame, names: Sequence[str]) -> Column:
+    texts = (canonical(F.col(name), rows.schema[name].dataType) for name in names)
+    return F.concat_ws(SEPARATOR, *(F.coalesce(text, F.lit("")) for text in texts))
+
+
+def _still_conflicting(stored: DataFrame, outdone_rows: DataFrame, order: Order) -> DataFrame:
+    """Rows of the quarantine without those that contradicted the given ones."""
+    gone = outdone_rows.select(_version_id(outdone_rows, order).alias("version_id")).distinct()
+    version = F.when(F.col("reason") == CONFLICTING, F.substring_index("detail", "/", 1))
+    named = stored.withColumn("version_id", version)
+    return named.join(gone, "version_id", "left_anti").drop("version_id")
 
 
 def publish_held(work: Pass, source: str, received: Received | None) -> None:
@@ -77,7 +106,7 @@ def _publish(
 
 
 def _one_each(rows: DataFrame) -> DataFrame:
-    """One row per pointer, and per version of a student the one that stands first."""
+    """One row per pointer, and of copies that conflict the one that stands first."""
     unique = rows.dropDuplicates(list(POINTER))
     pointer = F.concat_ws("/", *POINTER)
     what = F.when(F.col("reason") == CONFLICTING, F.col("detail")).otherwise(pointer)

@@ -15,7 +15,7 @@ from lake.gates import Gate
 from lake.pipelines.build import Progress, only_builder, silent
 from lake.pipelines.identity import check_student_ids
 from lake.pipelines.journal import Journal, Touched, new_build_id
-from lake.pipelines.records.aside import QUARANTINE, publish_held, publish_quarantine
+from lake.pipelines.records.aside import QUARANTINE, publish_held
 from lake.pipelines.records.contents import Content, pending_contents, records_journal
 from lake.pipelines.records.facts import TARGETS, build_target
 from lake.pipelines.records.gold import CLASSES, RISKS, fact_days, is_derived, publish_gold
@@ -150,10 +150,8 @@ def _build_source(
     received = receive(work, source, contents)
     if source == "students":
         moved = build_students(work, received) if received else None
-    elif received:
-        publish_quarantine(work, received)
-        if source == "students_enrollment":
-            publish_directory(work, received.good, CONTACTS, F.col("enrollment_date"))
+    elif received and source == "students_enrollment":
+        publish_directory(work, received.good, CONTACTS, F.col("enrollment_date"))
     days: set[date] = set()
     for target in TARGETS:
         if target.source == source:

@@ -34,6 +34,20 @@ def digest(source: str, rules: Cleaning, types: Mapping[str, DataType]) -> Colum
     return F.sha2(F.concat_ws(SEPARATOR, *texts), 256)
 
 
+def identifiers(source: str, rules: Cleaning, types: Mapping[str, DataType]) -> Column | None:
+    """What the digest leaves out of a row but its student, as text; None where that is nothing.
+
+    It begins with 0x1f, as no id of a student does.
+    """
+    names = [
+        rules.rules[field.name].column
+        for field in SOURCES[source].fields
+        if field.is_identifier and field.name != "student_id"
+    ]
+    texts = [F.coalesce(canonical(F.col(name), types[name]), F.lit("")) for name in names]
+    return F.concat_ws(SEPARATOR, F.lit(""), *texts) if texts else None
+
+
 def canonical(value: Column, kind: DataType) -> Column:
     """A clean value as text; null for null."""
     match kind:

@@ -11,10 +11,18 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from lake.pipelines.event_rows import cached
+from lake.pipelines.records.aside import publish_quarantine
 from lake.pipelines.records.history import with_register
 from lake.pipelines.records.publish import publish_partitions, publish_whole
 from lake.pipelines.records.received import Pass
-from lake.pipelines.records.versions import Order, changed, counts, displaced, ranked
+from lake.pipelines.records.versions import (
+    Order,
+    changed,
+    counts,
+    displaced,
+    news_aside,
+    ranked,
+)
 from schemas.tables import TABLES
 
 if TYPE_CHECKING:
@@ -31,7 +39,8 @@ class Target:
     """A table that keeps the record in force of each key of one source.
 
     versions, ties: see Order. derived: column → expression over the cleaned ones. class_day: the
-    day whose class the rows say, where they say one.
+    day whose class the rows say, where they say one. is_counted: whether what becomes of the
+    source's rows is told, and set aside, by this table; one of each source.
     """
 
     source: str
@@ -40,6 +49,7 @@ class Target:
     ties: tuple[str, ...] = ("student_hash",)
     derived: Mapping[str, Callable[[], Column]] = field(default_factory=dict)
     class_day: str | None = None
+    is_counted: bool = True
 
     @property
     def table(self) -> Table:
@@ -68,7 +78,12 @@ def _opened_date() -> Column:
 
 
 COURSES = Target("course_catalog", "silver.dim_courses", ("updated_at",), ties=())
-ENROLLMENTS = Target("students_enrollment", "silver.fact_enrollments", ("enrollment_date",))
+ENROLLMENTS = Target(
+    "students_enrollment",
+    "silver.fact_enrollments",
+    ("enrollment_date",),
+    ties=("student_hash", "_identifiers"),
+)
 ATTENDANCE = Target(
     "attendance", "silver.fact_attendance", ("created_at",), class_day="attendance_date"
 )
@@ -85,6 +100,7 @@ TICKETS = Target(
     "support_tickets",
     "silver.fact_support_tickets",
     ("opened_at", "closed_at"),
+    ties=("student_hash", "_identifiers"),
     derived={
         "opened_date": _opened_date,
         "is_open": lambda: F.col("closed_at").isNull(),
@@ -95,10 +111,11 @@ TICKET_TEXTS = Target(
     "support_tickets",
     "restricted.ticket_texts",
     ("opened_at", "closed_at"),
-    ties=("student_hash", "subject", "body"),
+    ties=TICKETS.ties,
     derived={"opened_date": _opened_date},
+    is_counted=False,
 )
-# The last one of a source is counted.
+# The one of a source that is counted is the last.
 TARGETS = (
     COURSES, ENROLLMENTS, ATTENDANCE, ASSESSMENTS, PROGRESS, TICKET_TEXTS, TICKETS,
 )  # fmt: skip
@@ -116,8 +133,10 @@ def build_target(
     touched: set[date | str] = set()
     taken = 0
     if received and rows is not None:
-        taken, places = _counted(target, rows, received)
+        taken, places, news = _counted(target, rows, received)
         touched |= places
+        if target.is_counted:
+            publish_quarantine(work, received, rows, target.order, news)
         if taken and target.class_day:
             work.touch.add(displaced(rows), target.class_day)
     if moved and target.class_day:
@@ -154,20 +173,23 @@ def _old_rows(work: Pass, target: Target, new: DataFrame) -> DataFrame:
     return tables.read_between(target.name, key, first, last)
 
 
-def _counted(target: Target, rows: DataFrame, received: Received) -> tuple[int, set[date | str]]:
-    """How many rows are taken, and the partitions that they lie in and come from."""
+def _counted(
+    target: Target, rows: DataFrame, received: Received
+) -> tuple[int, set[date | str], tuple[bool, bool]]:
+    """How many rows are taken, the partitions that they lie in and come from, and `news_aside`."""
     partition = target.table.partition_by
     is_taken = (F.col("rank") == 1) & ~F.col("is_old")
     places = F.col(partition) if partition else F.lit(None).cast("string")
     came_from = F.col("old_partition") if partition else places
-    taken, superseded, duplicates, now, before = rows.agg(
-        *counts(),
+    counted, now, before, has_losers, has_outdone = rows.agg(
+        F.array(*counts()),
         F.collect_set(F.when(is_taken, places)),
         F.collect_set(F.when(is_taken, came_from)),
+        *news_aside(),
     ).collect()[0]
-    report = received.report
-    report.taken, report.superseded, report.duplicates = taken, superseded, duplicates
-    return taken, {*now, *before}
+    if target.is_counted:
+        received.report.count(counted)
+    return counted[0], {*now, *before}, (has_losers, has_outdone)
 
 
 def _stale_days(work: Pass, name: str, day: str, moved: Moved) -> set[date | str]:

@@ -9,19 +9,19 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from lake.pipelines.event_rows import cached
-from lake.pipelines.records.aside import conflicting, publish_quarantine
+from lake.pipelines.records.aside import publish_quarantine
 from lake.pipelines.records.digest import INSTANT
 from lake.pipelines.records.history import history_changes, student_history
 from lake.pipelines.records.publish import publish_whole, replace_of_students
 from lake.pipelines.records.received import Pass, Received
 from lake.pipelines.records.touch import Moved
-from lake.pipelines.records.versions import Order, changed, counts, ranked
+from lake.pipelines.records.versions import Order, changed, counts, news_aside, ranked
 from schemas.tables import TABLES
 
 VERSIONS = "silver.student_versions"
 STUDENTS = "silver.dim_students"
 DIRECTORY = "restricted.student_directory"
-VERSION_ORDER = Order(("student_hash", "updated_at"), by_pointer=True)
+VERSION_ORDER = Order(("student_hash", "updated_at"), ties=("_identifiers",), by_pointer=True)
 PARTICULARS = ("student_name", "email", "phone", "date_of_birth")
 
 
@@ -41,23 +41,18 @@ def build_students(work: Pass, received: Received) -> Moved | None:
 
 
 def _publish_versions(work: Pass, received: Received, students: DataFrame) -> None:
-    """Quarantine first: what an old row in force loses to may be taken again, its place not."""
     tables, names = work.lake.tables, TABLES[VERSIONS].column_names
     stored = tables.read_little(VERSIONS).select(*names)
     old = stored.join(F.broadcast(students), "student_hash", "left_semi").select(*names)
     rows = cached(ranked(received.good.select(*names), old, VERSION_ORDER), work.caches)
-    beaten = F.count_if(~F.col("is_same"))
-    taken, lost, duplicates, all_lost = rows.agg(*counts(), beaten).collect()[0]
-    report = received.report
-    report.taken, report.duplicates = taken, duplicates
-    report.quarantined += lost
-    losers = conflicting(rows.where(~F.col("is_same"))) if all_lost else None
-    publish_quarantine(work, received, losers)
-    if not taken:
+    counted, has_losers, has_outdone = rows.agg(F.array(*counts()), *news_aside()).collect()[0]
+    received.report.count(counted)
+    publish_quarantine(work, received, rows, VERSION_ORDER, (has_losers, has_outdone))
+    if not received.report.taken:
         return
     winners = changed(rows).select(*names)
     others = stored.join(winners.select(*VERSION_ORDER.keys), list(VERSION_ORDER.keys), "left_anti")
-    at_most = tables.row_count(VERSIONS) + taken
+    at_most = tables.row_count(VERSIONS) + received.report.taken
     whole = cached(others.select(*names).unionByName(winners), work.caches)
     publish_whole(work, VERSIONS, whole, at_most)
 
@@ -91,7 +86,9 @@ def _collected(work: Pass, students: DataFrame, since: date | None) -> Moved | N
 
 def publish_directory(work: Pass, good: DataFrame, fields: Sequence[str], told_at: Column) -> None:
     """Add what the rows tell of students: per field the newest that is not null."""
-    version = F.concat_ws(" ", F.date_format(told_at.cast("timestamp"), INSTANT), F.col("_digest"))
+    # In the order of versions.py: particulars are those of the row in force, where it has any.
+    at = F.date_format(told_at.cast("timestamp"), INSTANT)
+    version = F.concat_ws(" ", at, "_digest", "_identifiers")
     told = good.select("student_hash", *fields, version.alias("version"))
     students = told.select("student_hash").distinct()
     stored = work.lake.tables.read_little(DIRECTORY)

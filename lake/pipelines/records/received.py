@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from lake.pipelines.event_rows import cached
-from lake.pipelines.records.digest import digest
+from lake.pipelines.records.digest import digest, identifiers
 from lake.transforms.pseudonymise import pseudonym_keys, pseudonymise_events
 from lake.transforms.records.cleaning import first_hard_failure, with_clean
 from lake.transforms.records.mappings import cleaning
@@ -35,7 +35,8 @@ class SourceReport:
     """What became of a source's rows: `rows` is the sum of the next five.
 
     rows: of the build's files, and those that were held and are taken again (`released`). taken:
-    now in force. superseded: others are newer. duplicates: say what another row says.
+    now in force. superseded: others are newer. duplicates: say what another row says. quarantined:
+    cannot be kept, or contradict the row in force of their version.
     """
 
     source: str
@@ -47,6 +48,11 @@ class SourceReport:
     held: int = 0
     released: int = 0
     days: set[date] = field(default_factory=set)
+
+    def count(self, counted: Sequence[int]) -> None:
+        """Note the `counts` of ranked rows."""
+        self.taken, self.superseded, conflicting, self.duplicates = counted
+        self.quarantined += conflicting
 
 
 @dataclass
@@ -90,8 +96,7 @@ class Released:
 def receive(work: Pass, source: str, contents: Sequence[Content]) -> Received | None:
     """Rows of the contents, and of what was held and need not be; None where there is nothing.
 
-    Columns: the cleaned ones with student_hash in place of student_id, _digest, quality_flags,
-    POINTER, _defect, reason (of a hard failure) and missing (which parent is not known).
+    Columns: those of clean_rows, POINTER, _defect, and missing (which parent is not known).
     """
     released = _released(work, source)
     total = sum(content.row_count for content in contents)
@@ -118,7 +123,8 @@ def _judged(work: Pass, source: str, contents: Sequence[Content], released: Rele
 def clean_rows(lake: Lake, school: Conventions, source: str, stored: DataFrame) -> DataFrame:
     """Rows of bronze as silver takes them: typed, with student_hash in place of student_id.
 
-    Adds _digest and reason: why the row cannot be kept, null for one that can.
+    Adds _digest and reason: why the row cannot be kept, null for one that can. Of sources with
+    names, contacts or texts _identifiers, too: what the digest leaves out of them, keyed.
     """
     rules = cleaning(source, school)
     cleaned = with_clean(stored, rules)
@@ -128,8 +134,10 @@ def clean_rows(lake: Lake, school: Conventions, source: str, stored: DataFrame) 
     )
     if "student_id" not in rows.columns:
         return rows
+    told = identifiers(source, rules, types)
+    more = {} if told is None else {"_identifiers": told}
     keys = pseudonym_keys(lake.spark, lake.key, lake.settings.tenant)
-    return pseudonymise_events(rows, keys)
+    return pseudonymise_events(rows, keys, more)
 
 
 def _stored(work: Pass, source: str, contents: Sequence[Content], released: Released) -> DataFrame:

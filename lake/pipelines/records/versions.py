@@ -15,10 +15,11 @@ from lake.pipelines.records.received import POINTER
 class Order:
     """What decides between rows of one key.
 
-    keys: what tells records apart. versions: the greater is in force, nulls below all others;
-    then the greater _digest. ties: the same of columns that the digest leaves out. Of copies one
-    with the fewest doubts; by_pointer: of those the one that stands first, by file and row.
-    partition: the column whose values are replaced as a whole.
+    keys: what tells records apart. versions: the greater is in force, nulls below all others.
+    Rows of one version that say different things contradict each other: nothing in them tells
+    which is right, and the greater _digest is in force, then the greater of `ties`, columns that
+    the digest leaves out. Of copies one with the fewest doubts; by_pointer: of those the one that
+    stands first, by file and row. partition: the column whose values are replaced as a whole.
     """
 
     keys: tuple[str, ...]
@@ -29,25 +30,33 @@ class Order:
 
     @property
     def version(self) -> Column:
-        return F.struct(*self.versions, "_digest")
+        """The versions as one value, of equal ones the same."""
+        return F.struct(F.lit(0).alias("any"), *self.versions)
+
+    @property
+    def says(self) -> Column:
+        """All that tells a row from others of its key: copies have the same."""
+        return F.struct(*self.versions, "_digest", *self.ties)
 
 
 def ranked(new: DataFrame, old: DataFrame, order: Order) -> DataFrame:
     """New rows beside the old ones of their keys. Both have the same columns.
 
-    Out: also is_old, rank (1: in force), is_same (says what the row in force says), repeats (says
-    what another row of the key says, too) and old_partition (where the old row of the key lies,
-    null where there is none).
+    Out: also is_old, rank (1: in force), is_same (says what the row in force says), contradicts
+    (says another thing, and is of its version), repeats (says what another row of the key says,
+    too) and old_partition (where the old row of the key lies, null where there is none).
     """
     rows = new.withColumn("is_old", F.lit(False)).unionByName(old.withColumn("is_old", F.lit(True)))
     of_key = Window.partitionBy(*order.keys)
     by_rank = of_key.orderBy(*_precedence(order, "quality_flags" in new.columns))
     place = F.col(order.partition) if order.partition else F.lit(0)
-    says = order.version
+    says, version = order.says, order.version
+    is_same = says.eqNullSafe(F.first(says).over(by_rank))
     return rows.withColumns(
         {
             "rank": F.row_number().over(by_rank),
-            "is_same": says.eqNullSafe(F.first(says).over(by_rank)),
+            "is_same": is_same,
+            "contradicts": ~is_same & version.eqNullSafe(F.first(version).over(by_rank)),
             "repeats": says.eqNullSafe(F.lag(says).over(by_rank)),
             "old_partition": F.max(F.when(F.col("is_old"), place)).over(of_key),
         }
@@ -74,11 +83,28 @@ def displaced(rows: DataFrame) -> DataFrame:
     return rows.where((F.col("rank") == 1) != F.col("is_old"))
 
 
-def counts() -> tuple[Column, Column, Column]:
-    """Aggregates over `ranked` rows: of the new ones taken, superseded, duplicates."""
+def outdone(rows: DataFrame) -> DataFrame:
+    """Of `ranked` rows the old ones that a newer version takes out of force."""
+    return rows.where(F.col("is_old") & _is_outdone())
+
+
+def counts() -> tuple[Column, Column, Column, Column]:
+    """Aggregates over `ranked` rows: of the new ones taken, superseded, conflicting, duplicates."""
     is_new, is_first = ~F.col("is_old"), F.col("rank") == 1
+    is_other = is_new & ~is_first & ~F.col("repeats")
     return (
         F.count_if(is_new & is_first),
-        F.count_if(is_new & ~is_first & ~F.col("repeats")),
+        F.count_if(is_other & ~F.col("contradicts")),
+        F.count_if(is_other & F.col("contradicts")),
         F.count_if(is_new & ~is_first & F.col("repeats")),
     )
+
+
+def news_aside() -> tuple[Column, Column]:
+    """Aggregates over `ranked` rows: whether any contradicts the one in force, and whether any old
+    one is `outdone`."""
+    return F.bool_or("contradicts"), F.bool_or(F.col("is_old") & _is_outdone())
+
+
+def _is_outdone() -> Column:
+    return ~F.col("is_same") & ~F.col("contradicts")
