@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -26,6 +26,7 @@ from lake.delta_reading import (
     values_predicate,
 )
 from lake.delta_writing import check_types, declared_table, merge_rows, write_rows
+from lake.errors import LakeError
 from lake.fencing import NO_FENCE, Fence
 from schemas.derivations import arrow_schema, struct_type
 from schemas.table import Table
@@ -116,6 +117,15 @@ class LakeTables:
         """As `read`; without Spark's jobs for the table's log where there are few rows."""
         return self._selected(name, EVERYTHING, F.lit(True))
 
+    def read_columns(self, name: str, columns: Sequence[str]) -> DataFrame:
+        """As `read_little`, of these columns alone."""
+        if not self.exists(name) or self.row_count(name) > FEW_ROWS:
+            return self.read(name).select(*columns)
+        rows = delta_rows(self._opened(name), arrow_schema(TABLES[name], columns))
+        # A frame cannot be made of Arrow data without any batch.
+        nothing = self._no_rows(TABLES[name]).select(*columns)
+        return self.spark.createDataFrame(rows) if rows.num_rows else nothing
+
     def read_in(self, name: str, column: str, values: Iterable[str]) -> DataFrame:
         """The table's rows whose column has one of the values."""
         listed = sorted(set(values))
@@ -193,6 +203,20 @@ class LakeTables:
     def _check_types(self, name: str) -> None:
         if self.exists(name):
             check_types(self._opened(name), arrow_schema(TABLES[name]))
+
+    def check_partition(self, name: str) -> None:
+        """Raises LakeError where the table is divided by another column than declared."""
+        if not self.exists(name):
+            return
+        declared = TABLES[name].partition_by
+        found = self._opened(name).metadata().partition_columns
+        if found != ([declared] if declared else []):
+            raise LakeError(
+                f"{name} of this lake is divided by {', '.join(found) or 'nothing'}, and its "
+                f"declaration says {declared or 'nothing'}: an older version wrote it. Nothing was "
+                "changed.\n  Derive its layer anew: no file has to land again. "
+                'docs/runbook.md, "Tables of an older version", says how.'
+            )
 
     def ensure(self, name: str) -> None:
         """Create the table from its declaration, empty, where it does not exist yet."""

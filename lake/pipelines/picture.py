@@ -109,7 +109,7 @@ def _sources(lake: Lake, dates: Sequence[date]) -> Sources:
         attendance=tables.read_days("silver.fact_attendance", facts),
         assessments=tables.read_days("silver.fact_assessments", facts),
         enrollments=tables.read_little("silver.fact_enrollments"),
-        progress=tables.read_little("silver.fact_student_progress"),
+        progress=tables.read_little("silver.progress_versions"),
         tickets=tables.read_little("silver.fact_support_tickets"),
         risks=tables.read_days("gold.student_risk_monitor", facts),
     )

@@ -42,8 +42,8 @@ UNDATED = {
     STUDENTS: "CAST(valid_from AS DATE), CAST(valid_to AS DATE), "
     "concat_ws(chr(31), student_hash, class_id, grade_level, enrollment_status)",
     "silver.fact_enrollments": "enrollment_date, NULL, concat_ws(chr(31), student_hash, course_id)",
-    "silver.fact_student_progress": "CAST(last_activity_at AS DATE), NULL, "
-    "concat_ws(chr(31), student_hash, course_id, lesson_id, completion_pct)",
+    "silver.progress_versions": "CAST(last_activity_at AS DATE), NULL, "
+    "concat_ws(chr(31), student_hash, course_id, lesson_id, last_activity_at, completion_pct)",
 }
 
 

@@ -159,9 +159,13 @@ def _courses(enrollments: DataFrame, dates: Sequence[date]) -> DataFrame:
 
 
 def _lessons(progress: DataFrame, dates: Sequence[date]) -> DataFrame:
+    """Of each lesson what its newest version up to the day says."""
+    of_lesson = Window.partitionBy("student_hash", "course_id", "lesson_id")
+    newer = F.lead("last_activity_at").over(of_lesson.orderBy("last_activity_at"))
+    versions = progress.withColumn("last", F.date_sub(F.to_date(newer), 1))
     count = F.count(F.lit(1))
     units = F.sum(whole(F.col("completion_pct"), UNITS_OF_SHARE))
-    spread = at_dates(progress, F.to_date("last_activity_at"), None, dates)
+    spread = at_dates(versions, F.to_date("last_activity_at"), F.col("last"), dates)
     return spread.groupBy(*PICTURE).agg(
         count.alias("lessons_touched"), (units / count / UNITS_OF_SHARE).alias("avg_completion_pct")
     )

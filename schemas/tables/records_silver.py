@@ -203,24 +203,56 @@ FACT_ENROLLMENTS = _fact(
     ),
 )
 
+LESSON_ID = Column("lesson_id", "string", "Module or lesson.")
+COMPLETION_PCT = Column("completion_pct", "double", "Completed share.", unit="0-1")
+LAST_ACTIVITY_AT = Column("last_activity_at", "timestamp", "Last activity: the version of the row.")
+ACTIVITY_MONTH = Column(
+    "month", "date", "First day of the UTC month of last_activity_at.",
+    formula="trunc(last_activity_at, 'MM')",
+)  # fmt: skip
+
 FACT_STUDENT_PROGRESS = _fact(
     "silver.fact_student_progress",
-    "How far a student came in a lesson of a course.",
+    "How far a student came in a lesson of a course, as the newest record says. What older ones "
+    "said is in silver.progress_versions.",
     "one student in one lesson",
     ("student_hash", "course_id", "lesson_id"),
-    "course_id",
+    "month",
     (
         c.STUDENT_HASH,
         COURSE_ID,
-        Column("lesson_id", "string", "Module or lesson."),
-        Column("completion_pct", "double", "Completed share.", unit="0-1"),
+        LESSON_ID,
+        COMPLETION_PCT,
         Column("score", "double", "Score, of 100.", "not given", "points"),
         Column("time_spent_seconds", "double", "Time spent.", "not given", "seconds"),
-        Column("last_activity_at", "timestamp", "Last activity: the version of the row."),
+        LAST_ACTIVITY_AT,
+        ACTIVITY_MONTH,
     ),
     between("completion_pct", 0, 1),
     between("score", 0, 100),
     between("time_spent_seconds", 0),
+)
+
+PROGRESS_VERSIONS = Table(
+    name="silver.progress_versions",
+    doc="Every state of every lesson that a record ever told: what a student had completed by any "
+    "day, in whatever order the records came.",
+    grain="one student in one lesson at one last_activity_at",
+    columns=(
+        c.STUDENT_HASH,
+        COURSE_ID,
+        LESSON_ID,
+        LAST_ACTIVITY_AT,
+        ACTIVITY_MONTH,
+        COMPLETION_PCT,
+        QUALITY_FLAGS,
+        *LINEAGE,
+    ),
+    keys=("student_hash", "course_id", "lesson_id", "last_activity_at"),
+    partition_by="month",
+    checks=(IS_STUDENT, between("completion_pct", 0, 1)),
+    retention_days=FACT_RETENTION_DAYS,
+    readers=ENGINEERS,
 )
 
 FACT_SUPPORT_TICKETS = _fact(
@@ -332,6 +364,7 @@ RECORDS_SILVER = (
     FACT_ATTENDANCE,
     FACT_ASSESSMENTS,
     FACT_ENROLLMENTS,
+    PROGRESS_VERSIONS,
     FACT_STUDENT_PROGRESS,
     FACT_SUPPORT_TICKETS,
     RECORDS_QUARANTINE,

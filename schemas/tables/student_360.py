@@ -119,7 +119,7 @@ STUDENT_360 = Table(
             "newest state of a lesson only: one that was worked on again later is not counted, "
             "and leaves the pictures of the days between.",
             NO_RECORD,
-            formula="rows of silver.fact_student_progress with last_activity_at < as_of_date + 1",
+            formula="lessons of silver.progress_versions with last_activity_at < as_of_date + 1",
         ),
         Column(
             "avg_completion_pct",

@@ -16,7 +16,7 @@ STUDENTS = "silver.dim_students"
 RISKS = "gold.student_risk_monitor"
 TABLES = (
     ACTIVITY, STUDENTS, "silver.fact_attendance", "silver.fact_assessments",
-    "silver.fact_enrollments", "silver.fact_student_progress", "silver.fact_support_tickets", RISKS,
+    "silver.fact_enrollments", "silver.progress_versions", "silver.fact_support_tickets", RISKS,
 )  # fmt: skip
 RECORD_COUNTS = (
     "attendance_days_30d", "assessments_90d", "courses_enrolled", "lessons_touched",
@@ -115,7 +115,7 @@ def _records(own: Mapping[str, Sequence[Row]], as_of: date) -> Row:
         "courses_enrolled": sum(
             row["enrollment_date"] <= as_of for row in own["silver.fact_enrollments"]
         ),
-        **_lessons(own["silver.fact_student_progress"], as_of),
+        **_lessons(own["silver.progress_versions"], as_of),
         "tickets_opened_90d": len(_window(tickets, "opened_date", as_of, 90)),
         "tickets_open": sum(_is_open(ticket, as_of) for ticket in tickets),
         **_risk(attendance, assessments, own[RISKS], as_of),
@@ -162,7 +162,10 @@ def _scores(rows: Sequence[Row], as_of: date) -> Row:
 
 
 def _lessons(rows: Sequence[Row], as_of: date) -> Row:
-    shares = [row["completion_pct"] for row in rows if row["last_activity_at"].date() <= as_of]
+    known = [row for row in rows if row["last_activity_at"].date() <= as_of]
+    known.sort(key=lambda row: row["last_activity_at"])
+    newest = {(row["course_id"], row["lesson_id"]): row["completion_pct"] for row in known}
+    shares = list(newest.values())
     return {
         "lessons_touched": len(shares),
         "avg_completion_pct": _percent(shares) / 100 if shares else None,

@@ -104,15 +104,23 @@ def _records(rng: random.Random, world: World, student: str) -> None:
             {"student_hash": student, "quality_flags": []} | enrolled
         )
         for lesson in range(rng.randint(0, 4)):
-            world["silver.fact_student_progress"].append(
-                {
-                    "student_hash": student, "course_id": course, "lesson_id": f"L{lesson}",
-                    "completion_pct": rng.choice((0.0, 1.0, rng.random())), "quality_flags": [],
-                    "last_activity_at": instant(rng, rng.randrange(DAYS)),
-                }
-            )  # fmt: skip
+            _progress(rng, world, student, {"course_id": course, "lesson_id": f"L{lesson}"})
     for number in range(rng.randint(0, 4)):
         _ticket(rng, world, student, f"{student[:8]}-{number}")
+
+
+def _progress(rng: random.Random, world: World, student: str, lesson: Row) -> None:
+    """Some versions of a lesson, the last two often of one day or of neighbouring ones."""
+    first = rng.randrange(DAYS)
+    numbers = [first, min(first + rng.randint(0, 1), DAYS - 1), rng.randrange(DAYS)]
+    for at in sorted({instant(rng, number) for number in numbers[: rng.randint(1, 3)]}):
+        world["silver.progress_versions"].append(
+            {
+                "student_hash": student, "completion_pct": rng.choice((0.0, 1.0, rng.random())),
+                "last_activity_at": at, "month": at.date().replace(day=1), "quality_flags": [],
+            }
+            | lesson
+        )  # fmt: skip
 
 
 def _attendance(rng: random.Random, world: World, student: str, number: int) -> None:

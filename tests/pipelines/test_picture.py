@@ -74,7 +74,7 @@ def derived(spark: SparkSession, world: World, dates: Sequence[date]) -> list[Ro
         else spark.createDataFrame([], struct_type(TABLES[name]))
         for name in (
             STUDENTS, ACTIVITY, "silver.fact_attendance", "silver.fact_assessments",
-            "silver.fact_enrollments", "silver.fact_student_progress",
+            "silver.fact_enrollments", "silver.progress_versions",
             "silver.fact_support_tickets", "gold.student_risk_monitor",
         )
     ]  # fmt: skip
@@ -200,7 +200,8 @@ def test_pending_pictures__finds_rows_that_count_at_a_day(settings: MakeSettings
         day(60), day(80), day(100),
     ]  # fmt: skip
     lesson = {"lesson_id": "Z", "completion_pct": 0.5, "last_activity_at": moment}
-    assert lake.add("silver.fact_student_progress", **course, **lesson) == [
+    lesson["month"] = day(59).replace(day=1)
+    assert lake.add("silver.progress_versions", **course, **lesson) == [
         day(60), day(80), day(100),
     ]  # fmt: skip
     known = {"class_id": "9Z", "grade_level": 9, "enrollment_status": "active", "is_current": False}

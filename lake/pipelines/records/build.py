@@ -68,10 +68,12 @@ def build_records(
     killed build left half done is derived anew: silver from its own files, and all of gold, as
     nothing tells which of its days and students the build had changed. Raises GateFailed where a
     gate stops a table, and LeaseHeld where another process builds for longer than the settings let
-    it wait.
+    it wait, and LakeError where an older version divided a table of the lake otherwise.
     """
     with _only_builder(lake, progress):
         check_student_ids(lake.store, school or Conventions())
+        for target in TARGETS:
+            lake.tables.check_partition(target.name)
         journal = records_journal(lake.store, lake.tables.fence)
         unfinished = journal.unfinished()
         contents = pending_contents(lake.store, journal, unfinished)

@@ -40,7 +40,8 @@ class Target:
 
     versions, ties: see Order. derived: column → expression over the cleaned ones. class_day: the
     day whose class the rows say, where they say one. is_counted: whether what becomes of the
-    source's rows is told, and set aside, by this table; one of each source.
+    source's rows is told, and set aside, by this table; one of each source. is_of_key: whether rows
+    of one key lie in one partition.
     """
 
     source: str
@@ -50,6 +51,7 @@ class Target:
     derived: Mapping[str, Callable[[], Column]] = field(default_factory=dict)
     class_day: str | None = None
     is_counted: bool = True
+    is_of_key: bool = False
 
     @property
     def table(self) -> Table:
@@ -77,12 +79,17 @@ def _opened_date() -> Column:
     return F.to_date("opened_at")
 
 
+def _activity_month() -> Column:
+    return F.trunc("last_activity_at", "MM")
+
+
 COURSES = Target("course_catalog", "silver.dim_courses", ("updated_at",), ties=())
 ENROLLMENTS = Target(
     "students_enrollment",
     "silver.fact_enrollments",
     ("enrollment_date",),
     ties=("student_hash", "_identifiers"),
+    is_of_key=True,
 )
 ATTENDANCE = Target(
     "attendance", "silver.fact_attendance", ("created_at",), class_day="attendance_date"
@@ -94,7 +101,19 @@ PROGRESS = Target(
     "student_progress",
     "silver.fact_student_progress",
     ("last_activity_at",),
-    derived={"time_spent_seconds": lambda: F.col("time_spent_minutes") * 60},
+    derived={
+        "month": _activity_month,
+        "time_spent_seconds": lambda: F.col("time_spent_minutes") * 60,
+    },
+)
+PROGRESS_VERSIONS = Target(
+    "student_progress",
+    "silver.progress_versions",
+    # The key tells versions apart.
+    (),
+    derived={"month": _activity_month},
+    is_counted=False,
+    is_of_key=True,
 )
 TICKETS = Target(
     "support_tickets",
@@ -117,7 +136,8 @@ TICKET_TEXTS = Target(
 )
 # The one of a source that is counted is the last.
 TARGETS = (
-    COURSES, ENROLLMENTS, ATTENDANCE, ASSESSMENTS, PROGRESS, TICKET_TEXTS, TICKETS,
+    COURSES, ENROLLMENTS, ATTENDANCE, ASSESSMENTS, PROGRESS_VERSIONS, PROGRESS, TICKET_TEXTS,
+    TICKETS,
 )  # fmt: skip
 
 
@@ -143,6 +163,8 @@ def build_target(
         touched |= _stale_days(work, target.name, target.class_day, moved)
     if taken or touched:
         _publish(work, target, rows, touched, taken)
+    if target.table.partition_by == "month":
+        return set()
     days = {value for value in touched if isinstance(value, date)}
     if target.class_day:
         work.touch.days |= days
@@ -163,14 +185,24 @@ def _old_rows(work: Pass, target: Target, new: DataFrame) -> DataFrame:
     tables, partition = work.lake.tables, target.table.partition_by
     if partition is None or not tables.exists(target.name):
         return tables.read_little(target.name)
-    if partition in target.table.keys:
-        values = [row[0] for row in new.select(partition).distinct().collect()]
-        return tables.read_days(target.name, values)
-    (key,) = target.table.keys
+    if target.is_of_key:
+        return tables.read_days(target.name, _values(new, partition))
+    keys = list(target.table.keys)
+    if len(keys) > 1:
+        # Which partitions they are in: of all rows the keys alone are read.
+        places = tables.read_columns(target.name, [*keys, partition])
+        return tables.read_days(
+            target.name, _values(places.join(new.select(*keys), keys, "left_semi"), partition)
+        )
+    (key,) = keys
     first, last = new.agg(F.min(key), F.max(key)).collect()[0]
     if first is None:
         return tables.read_little(target.name).limit(0)
     return tables.read_between(target.name, key, first, last)
+
+
+def _values(rows: DataFrame, column: str) -> list[date | str]:
+    return [row[0] for row in rows.select(column).distinct().collect()]
 
 
 def _counted(
