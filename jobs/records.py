@@ -36,16 +36,16 @@ def build_command(*, rederive: bool) -> None:
     silver.records_quarantine with its reason; one whose student or course is not known yet waits
     in silver.records_held. Building again changes no row.
 
-    Gold changes on the days, in the months and of the students that the files change. Days that
-    were built before are judged by changed rules of risk (LMSLAKE_RISK_…) once --rederive was
-    given.
+    Gold changes on the days, in the months and of the students that the files change. Where the
+    rules of risk (LMSLAKE_RISK_…) are others than before, all days are judged anew, new files or
+    not.
 
     \b
     Examples:
       lmslake land && lmslake records build
       lmslake sql "SELECT source, reason, count(*) FROM silver.records_quarantine GROUP BY ALL"
       lmslake sql "SELECT * FROM gold.student_risk_monitor ORDER BY as_of_date DESC LIMIT 20"
-      LMSLAKE_RISK_ATTENDANCE_BELOW=0.9 lmslake records build --rederive
+      LMSLAKE_RISK_ATTENDANCE_BELOW=0.9 lmslake records build
       spark-submit --properties-file $(lmslake spark-conf) jobs/records.py build
 
     Exit code 0: built, or nothing to do; 1: a gate stopped a table, or another fault.
@@ -81,7 +81,7 @@ def build_landed(progress: Progress, *, rederive: bool = False) -> RecordsReport
     settings = Settings.from_env()
     settings.key()
     store = open_store(settings)
-    if not (rederive or has_work(store)):
+    if not (rederive or has_work(store, settings.risk)):
         return None
     progress("starting Spark")
     with open_lake(settings, "lmslake records build", grows=not is_little(store)) as lake:

@@ -70,7 +70,7 @@ class RecordsBuilder:
             self._on_report(report)
 
     def _build(self) -> RecordsReport | None:
-        if not has_work(self._store):
+        if not has_work(self._store, self._settings.risk):
             return None
         if self._lake is None:
             self._progress("starting Spark")

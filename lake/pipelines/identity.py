@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from typing import TYPE_CHECKING
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 from lake.errors import LakeError
 
@@ -13,9 +14,12 @@ if TYPE_CHECKING:
     from lake.pipelines.build import Lake
     from lake.storage import ObjectStore
     from lake.transforms.records.conventions import Conventions
+    from lake.transforms.records.risk import RiskRules
 
 IDENTITY_FILE = "tables/identity.json"
 STUDENT_IDS_FILE = "tables/student_ids.json"
+CONVENTIONS_FILE = "tables/conventions.json"
+RISK_RULES_FILE = "tables/risk_rules.json"
 
 
 def identity(lake: Lake) -> dict[str, str | int]:
@@ -54,6 +58,41 @@ def check_student_ids(store: ObjectStore, school: Conventions) -> None:
         current,
         "the students of its records would get other pseudonyms",
     )
+
+
+def other_conventions(store: ObjectStore, school: Conventions) -> list[str]:
+    """Keep under which conventions rows are cleaned; of which settings there were others before.
+
+    Nothing tells which rows were cleaned under which: once there were two, there are until records
+    are derived anew.
+    """
+    current: dict[str, Any] = {
+        "date_order": school.date_order,
+        "phone_region": school.phone_region,
+        "presence_words": dict(school.presence_words),
+        "locations": dict(school.locations),
+    }
+    kept: list[dict[str, Any]] = _kept(store, CONVENTIONS_FILE) or []
+    if current not in kept:
+        store.put(CONVENTIONS_FILE, json.dumps([*kept, current], indent=2).encode())
+    others = [name for name in current if any(was.get(name) != current[name] for was in kept)]
+    return [f"LMSLAKE_{name.upper()}" for name in others]
+
+
+def has_other_rules(store: ObjectStore, rules: RiskRules) -> bool:
+    """Whether students were judged by other rules of risk; False where nobody was."""
+    kept = _kept(store, RISK_RULES_FILE)
+    return kept is not None and kept != asdict(rules)
+
+
+def keep_rules(store: ObjectStore, rules: RiskRules) -> None:
+    """Keep by which rules all students are judged."""
+    if _kept(store, RISK_RULES_FILE) != asdict(rules):
+        store.put(RISK_RULES_FILE, json.dumps(asdict(rules), indent=2).encode())
+
+
+def _kept(store: ObjectStore, file: str) -> Any:
+    return json.loads(store.get(file)) if store.exists(file) else None
 
 
 def _keep_or_compare(

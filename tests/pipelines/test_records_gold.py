@@ -9,8 +9,12 @@ from pathlib import Path
 import pytest
 
 from jobs.build import print_progress
+from lake.pipelines.identity import other_conventions
 from lake.pipelines.records.build import build_records
+from lake.pipelines.records.contents import has_work
 from lake.school import Delivery, School, write_school
+from lake.storage import LocalStore
+from lake.transforms.records.conventions import Conventions
 from lake.transforms.records.risk import RiskRules
 from tests.oracle.records import Limits
 from tests.pipelines.conftest import OpenLake
@@ -81,17 +85,36 @@ def test_build_records__rederives_gold_without_a_change(at_once: Path, opened: O
 def test_build_records__batches_give_the_same_gold(
     school: School, at_once: Path, opened: OpenLake, tmp_path: Path
 ) -> None:
+    """The second comes under other rules: days that it does not touch are judged by them, too."""
     lake = opened(tmp_path)
-    for batch in _batches(school, seed=3, count=2):
+    ruled = ((RiskRules(), Limits()), (RULES, LIMITS))
+    for batch, (rules, limits) in zip(_batches(school, seed=3, count=2), ruled, strict=True):
         land(tmp_path, school, batch)
-        assert build_records(lake, progress=print_progress, rules=RULES) is not None
-        assert gold_of(tmp_path) == expected_gold(tmp_path, LIMITS)
+        assert build_records(lake, progress=print_progress, rules=rules) is not None
+        assert gold_of(tmp_path) == expected_gold(tmp_path, limits)
     assert gold_of(tmp_path) == gold_of(at_once)
 
 
-def test_build_records__rederives_gold_by_other_rules(at_once: Path, opened: OpenLake) -> None:
-    """The last test of this lake."""
-    report = build_records(opened(at_once), progress=print_progress, rederive=True)
+def test_build_records__judges_all_days_by_other_rules(at_once: Path, opened: OpenLake) -> None:
+    """Without a new file, and once. The last test of this lake."""
+    lake, told = opened(at_once), list[str]()
+    store = LocalStore(at_once)
+    assert has_work(store, RiskRules())
+    report = build_records(lake, progress=told.append)
     assert report is not None
-    assert {told.name for told in report.gold} == {"gold.student_risk_monitor"}
+    assert any("rules of risk were changed" in text for text in told)
+    assert {published.name for published in report.gold} == {"gold.student_risk_monitor"}
     assert gold_of(at_once) == expected_gold(at_once)
+    assert not has_work(store, RiskRules())
+    assert build_records(lake) is None
+
+
+def test_other_conventions__are_told_from_then_on(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path)
+    assert other_conventions(store, Conventions()) == []
+    assert other_conventions(store, Conventions()) == []
+    changed = Conventions(date_order="dmy", locations={"NYC": "New York"})
+    names = ["LMSLAKE_DATE_ORDER", "LMSLAKE_LOCATIONS"]
+    assert other_conventions(store, changed) == names
+    # There are rows of both in the lake, whichever is in force now.
+    assert other_conventions(store, Conventions()) == names

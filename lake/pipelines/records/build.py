@@ -13,7 +13,12 @@ from pyspark.sql import functions as F
 
 from lake.gates import Gate
 from lake.pipelines.build import Progress, only_builder, silent
-from lake.pipelines.identity import check_student_ids
+from lake.pipelines.identity import (
+    check_student_ids,
+    has_other_rules,
+    keep_rules,
+    other_conventions,
+)
 from lake.pipelines.journal import Journal, Touched, new_build_id
 from lake.pipelines.records.aside import QUARANTINE, publish_held
 from lake.pipelines.records.contents import Content, pending_contents, records_journal
@@ -63,33 +68,42 @@ def build_records(
 ) -> RecordsReport | None:
     """Take the landed files that no build has taken yet into silver, and gold with it.
 
-    None where there are none; with `rederive` all of gold is derived anew from silver in any case.
+    None where there are none; with `rederive` all of gold is derived anew from silver in any case,
+    and of it what tells risk where the rules are others than those that it was derived by.
     Which files come in one build, and in which order, makes no difference to any row. What a
     killed build left half done is derived anew: silver from its own files, and all of gold, as
     nothing tells which of its days and students the build had changed. Raises GateFailed where a
     gate stops a table, and LeaseHeld where another process builds for longer than the settings let
     it wait, and LakeError where an older version divided a table of the lake otherwise.
     """
+    school, rules = school or Conventions(), rules or RiskRules()
     with _only_builder(lake, progress):
-        check_student_ids(lake.store, school or Conventions())
+        check_student_ids(lake.store, school)
         for target in TARGETS:
             lake.tables.check_partition(target.name)
         journal = records_journal(lake.store, lake.tables.fence)
         unfinished = journal.unfinished()
         contents = pending_contents(lake.store, journal, unfinished)
-        if not (contents or unfinished or rederive):
+        has_new_rules = has_other_rules(lake.store, rules)
+        if not (contents or unfinished or rederive or has_new_rules):
             return None
         if unfinished:
             progress("repairing what an unfinished build left")
+        if has_new_rules:
+            progress("the rules of risk were changed (LMSLAKE_RISK_…): all days are judged anew")
+        if contents and (others := other_conventions(lake.store, school)):
+            progress(
+                f"WARNING: rows of this lake were built under another {', '.join(others)}; they "
+                "keep what was made of them (docs/runbook.md, “A convention changed”)"
+            )
         is_whole = bool(unfinished) or rederive or not is_derived(lake.tables)
         has_parents = any(content.source in PARENTS for content in contents)
         report = RecordsReport(new_build_id(), len(contents))
         with Gate(lake.store, report.build_id) as gate:
             work = Pass(
-                lake, gate, school or Conventions(), bool(unfinished), has_parents,
-                Touch(is_whole), ExitStack(),
-            )  # fmt: skip
-            _build(work, journal, contents, report, rules or RiskRules(), progress)
+                lake, gate, school, bool(unfinished), has_parents, Touch(is_whole), ExitStack()
+            )
+            _build(work, journal, contents, report, rules, progress)
         for left in unfinished:
             journal.record(left.build_id, "repaired", left.touched)
         return report
@@ -122,7 +136,9 @@ def _build(
         of_source = [content for content in contents if content.source == source]
         with ExitStack() as work.caches:
             moved = _build_source(work, source, of_source, moved, report, progress)
-    report.gold = publish_gold(work, rules, progress)
+    judges_all = has_other_rules(work.lake.store, rules)
+    report.gold = publish_gold(work, rules, progress, judges_all=judges_all)
+    keep_rules(work.lake.store, rules)
     work.lake.check_lease()
     journal.record(report.build_id, "finished", Touched(_changed_days(work, report)), paths)
     report.seconds = time.monotonic() - started

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from lake.delta_reading import delta_rows, opened_table
 from lake.fencing import NO_FENCE, Fence
+from lake.pipelines.identity import has_other_rules
 from lake.pipelines.journal import Journal
 from schemas.derivations import arrow_schema
 from schemas.tables.records import LANDED_FILES
@@ -16,6 +17,7 @@ from schemas.tables.records_silver import RECORD_BUILDS
 if TYPE_CHECKING:
     from lake.pipelines.journal import Unfinished
     from lake.storage import ObjectStore
+    from lake.transforms.records.risk import RiskRules
 
 # Fewer rows of files than this in the whole lake: compiling for speed costs more than it gives.
 SMALL_ROWS = 100_000
@@ -57,11 +59,12 @@ def pending_contents(
     return [content for content in landed_contents(store) if content.path not in taken]
 
 
-def has_work(store: ObjectStore) -> bool:
-    """Whether files wait for a build, or a killed one for its repair."""
+def has_work(store: ObjectStore, rules: RiskRules) -> bool:
+    """Whether files wait for a build, a killed one for its repair, or risk for other rules."""
     journal = records_journal(store)
     unfinished = journal.unfinished()
-    return bool(unfinished or pending_contents(store, journal, unfinished))
+    waits = unfinished or pending_contents(store, journal, unfinished)
+    return bool(waits) or has_other_rules(store, rules)
 
 
 def is_little(store: ObjectStore) -> bool:

@@ -49,16 +49,22 @@ def fact_days(tables: LakeTables) -> set[date]:
     return {*tables.days(ATTENDANCE), *tables.days(ASSESSMENTS)}
 
 
-def publish_gold(work: Pass, rules: RiskRules, progress: Progress) -> list[Published]:
+def publish_gold(
+    work: Pass, rules: RiskRules, progress: Progress, *, judges_all: bool = False
+) -> list[Published]:
     """Publish what the build's change of silver changes; returns what was published.
 
-    Partitions whose rows stay as they are are not written.
+    judges_all: risk is derived anew as a whole. Partitions whose rows stay as they are are not
+    written.
     """
     gold = _Gold(work, [], progress)
     if work.touch.is_whole:
         _derive_all(gold, rules)
     else:
-        _derive_touched(gold, rules)
+        _derive_touched(gold, None if judges_all else rules)
+        if judges_all:
+            days = fact_days(gold.tables)
+            _publish_all_risks(gold, rules, _known(gold.tables, days), days)
     for table in RECORDS_GOLD:
         # "No rows" must not look like "no table".
         work.lake.tables.ensure(table.name)
@@ -116,10 +122,16 @@ def _derive_all(gold: _Gold, rules: RiskRules) -> None:
         _publish_months(gold, known, months)
         _publish_summary(gold)
         _publish_trends(gold, months | set(tables.days(TRENDS)))
-        gold.replace(RISKS, student_risks(known, rules), days | set(tables.days(RISKS)))
+        _publish_all_risks(gold, rules, known, days)
 
 
-def _derive_touched(gold: _Gold, rules: RiskRules) -> None:
+def _publish_all_risks(gold: _Gold, rules: RiskRules, known: DataFrame, days: set[date]) -> None:
+    """known: student_days of all students on all days with facts."""
+    gold.replace(RISKS, student_risks(known, rules), days | set(gold.tables.days(RISKS)))
+
+
+def _derive_touched(gold: _Gold, rules: RiskRules | None) -> None:
+    """rules: None where risk is left out."""
     touch, tables = gold.work.touch, gold.tables
     changed = _publish_classes(gold, _known(tables, touch.days), touch.days, touch.register_since)
     known_days = {*tables.days(CLASSES), *tables.days(ROLLING)}
@@ -136,7 +148,8 @@ def _derive_touched(gold: _Gold, rules: RiskRules) -> None:
         students = Students(judged.select("student_hash"), hashes)
         told = {_month(day) for day in touch.days}
         months |= _publish_students(gold, days, told, students)
-        _publish_risks(gold, rules, judged, students, pc.min(changes["since"]).as_py(), days)
+        if rules is not None:
+            _publish_risks(gold, rules, judged, students, pc.min(changes["since"]).as_py(), days)
     if months:
         _publish_trends(gold, months)
 
