@@ -105,11 +105,11 @@ def command(first: datetime | None, last: datetime | None, only: str | None) -> 
     School records: per source, each landed file has all of its rows in bronze, once, and rows =
     in force + outdone + quarantined + held + missing + pending. In force are rows that rows of
     silver come from; each of those, of silver.records_quarantine and of silver.records_held, must
-    come from one row of bronze. What is in none of them must be outdone: a newer row of its key,
-    or the same one, is in force. To see that, those rows alone are cleaned again, with Spark, under
-    the settings that are in force now. Counts of builds are not believed. Builds of records wait
-    meanwhile. Files that a landing moved to processed/ are not read again. Dates choose events
-    alone.
+    come from one row of bronze. What is in none of them must be outdone: a newer row of its key
+    is in force, or the same one is, or is in quarantine as conflicting. To see that, those rows
+    alone are cleaned again, with Spark, under the settings that are in force now. Counts of builds
+    are not believed. Builds of records wait meanwhile. Files that a landing moved to processed/ are
+    not read again. Dates choose events alone.
 
     Exit code 0: proven; 1: there is a difference.
     """
