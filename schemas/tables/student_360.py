@@ -115,16 +115,15 @@ STUDENT_360 = Table(
         Column(
             "lessons_touched",
             "bigint",
-            "Lessons that the student last worked on before the end of the day. Silver keeps the "
-            "newest state of a lesson only: one that was worked on again later is not counted, "
-            "and leaves the pictures of the days between.",
+            "Lessons that the student worked on before the end of the day.",
             NO_RECORD,
             formula="lessons of silver.progress_versions with last_activity_at < as_of_date + 1",
         ),
         Column(
             "avg_completion_pct",
             "double",
-            "Mean completed share of those lessons.",
+            "Mean completed share of those lessons at the end of the day: of each what its newest "
+            "record up to then says.",
             "no lesson is counted",
             "0-1",
             "sum of round(completion_pct * 10^10) / lessons_touched / 10^10, halves up",
