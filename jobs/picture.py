@@ -10,9 +10,11 @@ import click
 
 from jobs.build import DAY, days_between, print_progress
 from jobs.cli import run
+from schemas.tables.student_360 import BEHAVIOUR_DAYS
 
 if TYPE_CHECKING:
     from lake.pipelines.build import Progress
+    from lake.pipelines.meeting import Meeting
     from lake.pipelines.picture import PictureReport
 
 
@@ -20,7 +22,8 @@ if TYPE_CHECKING:
 def command() -> None:
     """Put behaviour and school records of each student side by side, as of a day.
 
-    Records and behaviour meet in the student's pseudonym, so both must write ids the same way.
+    Records and behaviour meet in the student's pseudonym, so both must write ids the same way:
+    LMSLAKE_STUDENT_ID_PREFIX and LMSLAKE_STUDENT_ID_WIDTH tell records how the LMS writes them.
     `lmslake show student-360` shows the pictures.
     """
 
@@ -35,6 +38,8 @@ def build_command(day: datetime | None, first: datetime | None, last: datetime |
     Without days: the newest day with facts or behaviour, and every day whose picture was derived
     before late events or records came. Nothing dated after a day enters its picture; afterwards
     every stored picture is what it would be if it were derived now. Building again changes no row.
+
+    It says how many of the students with events are in the register, and warns where none is.
 
     \b
     Examples:
@@ -53,6 +58,10 @@ def build_command(day: datetime | None, first: datetime | None, last: datetime |
     elif first is not None or last is not None:
         dates = days_between(first, last)
     print_report(build_days(dates, print_progress))
+    from lake.pipelines.meeting import meeting
+    from lake.settings import Settings
+
+    print_meeting(meeting(Settings.from_env()))
 
 
 def print_report(report: PictureReport | None) -> None:
@@ -65,6 +74,27 @@ def print_report(report: PictureReport | None) -> None:
         f"build {report.build_id}: {sum(report.rows.values()):,} pictures of {span}; "
         f"{report.seconds:.1f} s"
     )
+
+
+def print_meeting(found: Meeting | None) -> None:
+    """Nothing where one side is missing: then nobody can meet."""
+    if found is None:
+        return
+    click.echo(
+        f"Students with events in the {BEHAVIOUR_DAYS} days to {found.newest}: {found.active:,}; "
+        f"the register knows {found.known:,} of them."
+    )
+    if found.is_missed:
+        form = " ".join(f"{name}={value}" for name, value in found.id_form.items())
+        click.echo(
+            f"Warning: none of the {found.registered:,} students of the register has events there: "
+            "behaviour and records are in pictures apart.\n"
+            "  Records must write ids of students as the LMS sends them with events. They are "
+            f"written by\n  {form or 'LMSLAKE_STUDENT_ID_PREFIX, LMSLAKE_STUDENT_ID_WIDTH'}\n"
+            "  How to change that in a lake that has records: docs/runbook.md, "
+            '"A convention changed".',
+            err=True,
+        )
 
 
 def build_days(dates: Sequence[date] | None, progress: Progress) -> PictureReport | None:

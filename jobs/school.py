@@ -16,12 +16,15 @@ if TYPE_CHECKING:
     from lake.settings import Settings
 
 DAYS_PER_TEST, DAYS_PER_FILE = 5, 30
+STUDENTS, CAMPUS_STUDENTS = 120, 80
 
 
 @click.command()
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 @click.option(
-    "--students", type=click.IntRange(min=1), default=120, show_default=True, help="Students."
+    "--students",
+    type=click.IntRange(min=1),
+    help=f"Students. Default: {STUDENTS}; {CAMPUS_STUDENTS}, as the demo has, with --campus.",
 )
 @click.option(
     "--days",
@@ -36,7 +39,15 @@ DAYS_PER_TEST, DAYS_PER_FILE = 5, 30
     help="Files of all seven sources with every fault that exports have; or clean ones, of "
     "students, attendance and assessments, of any size.",
 )  # fmt: skip
-def command(folder: Path, students: int, days: int, seed: int, has_faults: bool) -> None:
+@click.option(
+    "--campus",
+    "is_campus",
+    is_flag=True,
+    help="Make it the school of the students of `lmslake demo`: ids as their events have them.",
+)
+def command(
+    folder: Path, students: int | None, days: int, seed: int, has_faults: bool, is_campus: bool
+) -> None:
     """Write the files of a made-up school into FOLDER, to try landing and the tables with.
 
     Nobody in it exists. With --faults (at least 24 students and 19 days) ids, dates, numbers and
@@ -47,31 +58,38 @@ def command(folder: Path, students: int, days: int, seed: int, has_faults: bool)
 
     FOLDER may be the landing zone itself. It must hold no files.
 
+    With --campus records meet the behaviour of the demo's campus in `lmslake picture build`, once
+    LMSLAKE_STUDENT_ID_PREFIX and _WIDTH are set as it says at its end.
+
     \b
     Examples:
       lmslake school lake-data/landing && lmslake land
+      lmslake school demo-data/landing --campus
       lmslake school big --clean --students 10000 --days 365
     """
     from lake.settings import Settings
 
+    if is_campus and not has_faults:
+        raise click.UsageError("--campus makes a school with faults: leave --clean out.")
     if next((path for path in folder.rglob("*") if path.is_file()), None):
         raise LakeError(
             f"{folder} has files already.\n"
             "  Name a new folder, or one that is empty: nothing of yours is written over."
         )
     settings = Settings.from_env()
+    count = students or (CAMPUS_STUDENTS if is_campus else STUDENTS)
     if has_faults:
-        _write_with_faults(folder, students, days, seed)
+        _write_with_faults(folder, count, days, seed, is_campus)
     else:
-        _write_clean(folder, students, days, seed)
-    _say_what_next(folder, settings)
+        _write_clean(folder, count, days, seed)
+    _say_what_next(folder, settings, is_campus)
 
 
-def _write_with_faults(folder: Path, students: int, days: int, seed: int) -> None:
+def _write_with_faults(folder: Path, students: int, days: int, seed: int, is_campus: bool) -> None:
     from lake.school import write_school
 
     print_progress(f"making a school of {students:,} students and {days:,} days")
-    deliveries = write_school(folder, students, days, seed=seed).deliveries
+    deliveries = write_school(folder, students, days, seed=seed, is_campus=is_campus).deliveries
     rows = sum(delivery.rows or 0 for delivery in deliveries if delivery.lands)
     copies = sum(delivery.same_as is not None for delivery in deliveries)
     refused = sum(delivery.fails is not None for delivery in deliveries)
@@ -101,7 +119,7 @@ def _write_clean(folder: Path, students: int, days: int, seed: int) -> None:
     click.echo(f"{files:,} files with {sum(part.rows for part in parts):,} rows are in {folder}.")
 
 
-def _say_what_next(folder: Path, settings: Settings) -> None:
+def _say_what_next(folder: Path, settings: Settings, is_campus: bool) -> None:
     is_zone = not settings.landing_zone.startswith("s3a://") and (
         folder.resolve() == Path(settings.landing_zone).expanduser().resolve()
     )
@@ -112,7 +130,13 @@ def _say_what_next(folder: Path, settings: Settings) -> None:
         click.echo(
             "  openssl rand -hex 32 > lake.key && export LMSLAKE_PSEUDONYM_KEY_FILE=lake.key"
         )
+    if is_campus:
+        from lake.school.campus import CONVENTION
+
+        click.echo(f"  export {' '.join(f'{name}={value}' for name, value in CONVENTION.items())}")
     click.echo("  lmslake records build")
+    if is_campus:
+        click.echo("  lmslake picture build && lmslake show student-360 --limit 10")
     click.echo("  lmslake show class-statistics")
     click.echo("  lmslake audit --only records")
 

@@ -44,6 +44,7 @@ def command(query: str, output_format: str | None, output: Path | None, limit: i
     """Run one SELECT over the lake's tables; `-` reads it from standard input.
 
     Every table goes by its name (`lmslake tables`), times are UTC, nothing can be changed.
+    record_id(course_id) gives an id of events the form that it has in school records.
 
     \b
       lmslake sql "SELECT * FROM gold.student_daily_activity LIMIT 5"

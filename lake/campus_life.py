@@ -12,6 +12,8 @@ Event = dict[str, Any]
 # Event type, seconds until the next event, question, metadata.
 Step = tuple[str, float, str | None, dict[str, Any]]
 
+# The first student is student-1001.
+STUDENT_PREFIX, FIRST_NUMBER = "student-", 1001
 SESSION_GAP = timedelta(minutes=30)
 NOON = time(12)
 # One session in so many reaches the server days later: the phone was offline.
@@ -89,7 +91,7 @@ def new_student(rng: random.Random, number: int) -> Student:
     if region is INDIA:
         clocks.append("local")
     return Student(
-        student_id=f"student-{1001 + number}",
+        student_id=f"{STUDENT_PREFIX}{FIRST_NUMBER + number}",
         region=region,
         address=f"{rng.choice(region.networks)}.{rng.randrange(2, 250)}",
         agents=tuple(rng.sample(AGENTS, rng.choice((1, 1, 2)))),

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from urllib.parse import urlsplit
 
 from lake.errors import LakeError
+from lake.record_id_macro import RECORD_ID_MACRO
 from lake.settings import Settings
 from lake.storage import ObjectStore, open_store
 from schemas.derivations import ArrayType, ColumnType, RecordType, ScalarType, parse_type
@@ -58,7 +59,8 @@ WRITTEN_BY = {
 def connect(settings: Settings) -> duckdb.DuckDBPyConnection:
     """An in-memory DuckDB in which every declared table of the lake is a view `layer.name`.
 
-    A view shows the newest version of its table at each query; times are UTC. A table that has
+    A view shows the newest version of its table at each query; times are UTC. `record_id(text)`
+    gives an id the form that it has in school records. A table that has
     no rows on disk yet can be described; reading it raises an error that names the command that
     writes it. Raises LakeError where there is no lake or the extensions are not installed.
     """
@@ -71,6 +73,7 @@ def connect(settings: Settings) -> duckdb.DuckDBPyConnection:
     for name in EXTENSIONS:
         connection.execute(f"LOAD {_literal(str(_extension_file(name)))}")
     connection.execute("SET TimeZone = 'UTC'")
+    connection.execute(RECORD_ID_MACRO)
     if settings.is_s3:
         _create_secret(connection, settings)
     for layer in LAYERS:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from lake.errors import LakeError
 from lake.school.broken import Broken, broken_files
+from lake.school.campus import as_campus
 from lake.school.faults import Planned, with_faults
 from lake.school.files import FORMS, Form, rendered
 from lake.school.life import new_pupil, school_days
@@ -73,12 +74,18 @@ class School:
 
 
 def write_school(
-    folder: Path, students: int = 120, days: int = 40, start: date = START, seed: int = 7
+    folder: Path,
+    students: int = 120,
+    days: int = 40,
+    start: date = START,
+    seed: int = 7,
+    is_campus: bool = False,
 ) -> School:
     """Write the files of all seven sources into the folder and tell what is true of them.
 
-    students: at least 24; days: at least 19, counted in calendar days from `start`. Files of the
-    same name are replaced, others stay. Raises LakeError for fewer students or days.
+    students: at least 24; days: at least 19, counted in calendar days from `start`. is_campus: ids
+    are those of the demo's campus (lake.campus). Files of the same name are replaced, others stay.
+    Raises LakeError for fewer students or days.
     """
     if students < MIN_STUDENTS or days < MIN_DAYS:
         raise LakeError(
@@ -90,6 +97,8 @@ def write_school(
     pupils = [new_pupil(rng, number, calendar) for number in range(1, students + 1)]
     planned = planned_files(rng, pupils, calendar)
     files = with_faults(rng, planned, students)
+    if is_campus:
+        planned, files = as_campus(planned), as_campus(files)
     speller = Speller(rng)
     written = [_written(folder, file, form, speller, rng) for file, form in _with_forms(files)]
     landed = [delivery for delivery, _ in written]

@@ -46,8 +46,14 @@ def _last_first(name: str) -> str:
     return f"{last}, {first}"
 
 
-def _number(student_id: str) -> int:
-    return int(student_id.removeprefix("STU"))
+def _student(form: str) -> Callable[[str], str]:
+    """Another form of a prefix of letters and a number; the digits stand as they are."""
+
+    def spell(text: str) -> str:
+        word, _, digits = re.split(r"(-?)(?=[0-9])", text, maxsplit=1)
+        return form.format(word=word, digits=digits, number=int(digits))
+
+    return spell
 
 
 def _day_first(separator: str) -> Callable[[str], str | None]:
@@ -109,9 +115,10 @@ IDENTIFIERS: tuple[Spelling, ...] = (
 # Kind of value → its odd spellings, each of the usual text.
 SPELLINGS: dict[str, tuple[Spelling, ...]] = {
     "student": (
-        lambda text: f"stu-{_number(text)}", lambda text: f"{text} ",
-        lambda text: str(_number(text)), lambda text: full_width(f"{_number(text):03d}"),
-        lambda text: f"Stu_{_number(text):03d}", lambda text: f"STU {_number(text)}",
+        lambda text: _student("{word}-{number}")(text.lower()), lambda text: f"{text} ",
+        _student("{number}"), lambda text: full_width(_student("{digits}")(text)),
+        lambda text: _student("{word}_{digits}")(text.title()),
+        lambda text: _student("{word} {number}")(text.upper()),
         lambda text: f"\u00a0{text}\u2003", full_width,
     ),
     "identifier": IDENTIFIERS,

@@ -46,7 +46,12 @@ QUALITY_FLAGS = Column(
     "array<string>",
     "What the cleaning found doubtful, as field:flag, sorted; empty for a clean row.",
 )
-COURSE_ID = Column("course_id", "string", "Course, as the LMS names it.")
+COURSE_ID = Column(
+    "course_id",
+    "string",
+    "Course: its id in the one form that ids of records have, as MATH101 of math-101. Events keep "
+    "theirs as sent; `record_id(course_id)` in lmslake sql gives those this form.",
+)
 CLASS_ID = Column("class_id", "string", "Class.")
 GRADE_LEVEL = Column("grade_level", "int", "Year of schooling, 0 (kindergarten) to 13.")
 ENROLLMENT_STATUS = Column(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from jobs.cli import cli
+from lake.campus import write_campus
 from lake.errors import LakeError
 
 Call = Callable[..., Result]
@@ -47,6 +50,21 @@ def test_school__clean_files_all_land(call: Call, tmp_path: Path) -> None:
     assert f"4 files with {3 + 3 * 25 + 3 * 5} rows are in {folder}." in made.stdout
     assert f"  lmslake land --zone '{folder}'" in made.stdout
     assert "4 files: 4 landed (93 rows)." in call("land", "--zone", str(folder)).stdout
+
+
+def test_school__of_the_campus_has_the_students_of_its_events(call: Call, tmp_path: Path) -> None:
+    zone, behaviour = tmp_path / "zone", write_campus(tmp_path / "campus", students=24, days=8)
+    made = call("school", str(zone), "--campus", "--students", "24", "--days", "19")
+    assert "  export LMSLAKE_STUDENT_ID_PREFIX=student- LMSLAKE_STUDENT_ID_WIDTH=1" in made.stdout
+    events = b"".join(gzip.decompress(path.read_bytes()) for path in behaviour.files)
+    ids = set(re.findall(r'"student_id":"([^"]+)"', events.decode(errors="replace")))
+    (register,) = zone.glob("students_2025-09-01.csv")
+    text = register.read_text(encoding="cp1252")
+    told = set(re.findall(r"(?<![^;\n])student-1\d{3}(?=;|$)", text, re.MULTILINE))
+    assert len(told) > 10
+    assert ids >= told
+    refused = call("school", str(tmp_path / "x"), "--campus", "--clean")
+    assert "leave --clean out" in refused.output
 
 
 def test_school__teaches_the_key_where_there_is_none(call: Call, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from lake.settings import Settings
 from schemas.derivations import arrow_schema
 from schemas.tables import TABLES
 from tests.services import Minio
+from tests.transforms.records.test_ids import ANY
 
 MakeSettings = Callable[..., Settings]
 DAILY = "gold.student_daily_activity"
@@ -61,6 +62,12 @@ def lake(settings: MakeSettings) -> Settings:
 def test_sql__reads_a_table_by_its_name(lake: Settings) -> None:
     rows = sql(lake, f"SELECT date, pages_viewed FROM {DAILY} ORDER BY date").fetchall()
     assert rows == [(date(2025, 9, 1), 3), (date(2025, 9, 2), 0)]
+
+
+def test_sql__gives_ids_the_form_that_records_have(lake: Settings) -> None:
+    with connect(lake) as connection:
+        for text, (wanted, _) in [*ANY.items(), (None, (None, None))]:
+            assert connection.execute("SELECT record_id($1)", [text]).fetchone() == (wanted,), text
 
 
 def test_connect__shows_what_is_written_later(lake: Settings) -> None:

@@ -303,6 +303,8 @@ def test_lmslake_picture__follows_late_events_and_late_records(
     days = [date(2024, 2, 28) + timedelta(days=n) for n in range(3)]
     first_days = picture_build("--from", "2024-02-28", "--to", "2024-02-29")
     assert "5 pictures of 2 days, 2024-02-28 … 2024-02-29" in first_days
+    # STU007 is in no register.
+    assert "in the 31 days to 2024-03-01: 3; the register knows 2 of them." in first_days
     assert "of 2024-03-01" in picture_build()
     _check_stored(lake_root, days)
     ana = next(row for row in pictures_of(lake_root, days[1]) if row["student_hash"] == ANA)

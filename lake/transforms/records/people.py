@@ -16,7 +16,7 @@ import pyarrow as pa
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from lake.transforms.records.folding import NOTHING
+from lake.transforms.records.characters import NOTHING
 
 Tidied = tuple[str | None, str | None]
 
