@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
@@ -30,6 +31,8 @@ from tests.pipelines.lakes import KEY
 if TYPE_CHECKING:
     from lake.storage import ObjectStore
 
+# Draws made-up schools, the orders of their files and kills; LMSLAKE_TEST_SEED draws others.
+SEED = int(os.environ.get("LMSLAKE_TEST_SEED", "20251122"))
 Row = dict[str, Any]
 # Source, place and reason of rows that are set aside.
 Asides = Counter[tuple[str, object, str]]

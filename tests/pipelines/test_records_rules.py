@@ -6,7 +6,6 @@ LMSLAKE_TEST_SEED draws others.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -23,8 +22,8 @@ from lake.pipelines.records.history import (
 )
 from lake.pipelines.records.versions import Order, changed, counts, ranked
 from tests.generators import sample
+from tests.pipelines.records_world import SEED
 
-SEED = int(os.environ.get("LMSLAKE_TEST_SEED", "20251122"))
 STUDENTS = 300
 FIRST = datetime(2025, 1, 1, tzinfo=UTC)
 LAST_DAY = 12
