@@ -44,17 +44,18 @@ SPOILT: tuple[tuple[str, str, str, str], ...] = (
     ("support_tickets", "opened_at", "", "missing"),
     ("support_tickets", "ticket_id", "", "missing"),
 )
-# Source, field, a text that the cleaning cannot use; the field is null then and the row stays.
-SOFT: tuple[tuple[str, str, str], ...] = (
-    ("students_enrollment", "date_of_birth", "03/04/2010"),
-    ("students_enrollment", "date_of_birth", "31.02.2010"),
-    ("students_enrollment", "phone", "(415) 555-0123"),
-    ("students_enrollment", "phone", "12345"),
-    ("students_enrollment", "email", "ana.lima at school"),
-    ("students_enrollment", "email", "two@@school.example"),
-    ("students_enrollment", "gender", "not sure"),
-    ("student_progress", "score", "-5"),
-    ("student_progress", "time_spent_minutes", "inf"),
+# Source, field, a text that the cleaning cannot use, flag; the field is null then, the row stays
+# and says `field:flag`.
+SOFT: tuple[tuple[str, str, str, str], ...] = (
+    ("students_enrollment", "date_of_birth", "03/04/2010", "ambiguous_date"),
+    ("students_enrollment", "date_of_birth", "31.02.2010", "unreadable_date"),
+    ("students_enrollment", "phone", "(415) 555-0123", "phone_no_region"),
+    ("students_enrollment", "phone", "12345", "phone_no_region"),
+    ("students_enrollment", "email", "ana.lima at school", "email_invalid"),
+    ("students_enrollment", "email", "two@@school.example", "email_invalid"),
+    ("students_enrollment", "gender", "not sure", "unknown_value"),
+    ("student_progress", "score", "-5", "out_of_range"),
+    ("student_progress", "time_spent_minutes", "inf", "not_a_number"),
 )
 DUPLICATE_SHARE = 0.02
 # Rows of every source and parent whose student or course is in no file.
@@ -95,7 +96,7 @@ class Spoiler:
             record["enrollment_date"] = _later(record, "enrollment_date", days=self._number)
         else:
             record["updated_at"] = _later(record, "updated_at", seconds=self._number)
-        return replace(row, record=record, texts={}, reason=None)
+        return replace(row, record=record, texts={}, reason=None, flags=())
 
     def spoilt(self, row: Row, field: str, text: str, flag: str) -> Row:
         return replace(self.fresh(row), texts={field: text}, reason=f"{field}:{flag}")
@@ -152,8 +153,8 @@ def with_faults(rng: random.Random, files: Sequence[Planned], students: int) -> 
     """The files with bad rows, strangers and repeated rows at random places."""
     spoiler = Spoiler(students)
     drafts = Drafts(rng, files, [list(file.rows) for file in files])
-    for source, field, text in SOFT:
-        _soften(drafts, source, field, text)
+    for source, field, text, flag in SOFT:
+        _soften(drafts, source, field, text, flag)
     for rows in drafts.rows:
         _repeat(drafts, rows)
     for name in SOURCES:
@@ -167,11 +168,11 @@ def with_faults(rng: random.Random, files: Sequence[Planned], students: int) -> 
     return [replace(file, rows=tuple(rows)) for file, rows in pairs]
 
 
-def _soften(drafts: Drafts, source: str, field: str, text: str) -> None:
+def _soften(drafts: Drafts, source: str, field: str, text: str, flag: str) -> None:
     """Give one record a text that cannot be read, everywhere where that version is written."""
     rows = [row for of_file in drafts.of_source(source) for row in of_file if not row.texts]
     chosen = drafts.rng.choice(rows).record
-    soft = Row(source, chosen | {field: None}, {field: text})
+    soft = Row(source, chosen | {field: None}, {field: text}, flags=(f"{field}:{flag}",))
     for of_file in drafts.of_source(source):
         of_file[:] = [soft if row.record == chosen and not row.texts else row for row in of_file]
 

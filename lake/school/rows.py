@@ -17,7 +17,8 @@ class Row:
 
     reason: why the cleaning must refuse it, null for a good row. The record of such a row is the
     sound one that was spoilt. shape: `short` rows have too few fields, `long` ones a surplus,
-    `no_object` is an element of a JSON array that is none.
+    `no_object` is an element of a JSON array that is none. flags: what the cleaning must say of a
+    good row's texts, `field:flag`, without what it says of odd spellings that it can read.
     """
 
     source: str
@@ -25,6 +26,7 @@ class Row:
     texts: Mapping[str, str] = field(default_factory=dict)
     reason: str | None = None
     shape: Shape = "whole"
+    flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

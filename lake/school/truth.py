@@ -55,10 +55,13 @@ class Counts:
 class Truth:
     """tables: silver table → rows sorted by key, students by their clean identifier.
 
+    flags: silver table → key → quality_flags of its row, of rows with a text that cannot be read;
+    without those of texts that are spelled oddly, which differ from copy to copy of a record.
     contacts: student_id, course_id and the particulars of the enrolment in force.
     """
 
     tables: dict[str, tuple[Record, ...]]
+    flags: dict[str, dict[tuple[Value, ...], tuple[str, ...]]]
     contacts: tuple[Record, ...]
     quarantined: tuple[SetAside, ...]
     held: tuple[SetAside, ...]
@@ -67,12 +70,16 @@ class Truth:
 
 @dataclass(frozen=True)
 class Sifted:
-    """A source's rows: the records in force, and what became of all others."""
+    """A source's rows: a row of each record in force, and what became of all others."""
 
-    in_force: list[Record]
+    in_force: list[Placed]
     quarantined: list[SetAside]
     held: list[SetAside]
     counts: Counts
+
+    @property
+    def records(self) -> list[Record]:
+        return [placed.row.record for placed in self.in_force]
 
 
 def truth_of(rows: Sequence[Placed]) -> Truth:
@@ -85,15 +92,16 @@ def truth_of(rows: Sequence[Placed]) -> Truth:
         "course_id": _identifiers(by_source["course_catalog"], "course_id"),
     }
     sifted = {name: _sift(SOURCES[name], of, known) for name, of in by_source.items()}
-    history = student_history(sifted["students"].in_force)
+    history = student_history(sifted["students"].records)
     counts = {name: of_source.counts for name, of_source in sifted.items()}
     collapsed = counts["students"].distinct - len(history)
     contacts = [
         {name: record[name] for name in ("student_id", "course_id", *CONTACT_FIELDS)}
-        for record in sifted["students_enrollment"].in_force
+        for record in sifted["students_enrollment"].records
     ]
     return Truth(
-        tables={TABLES[name]: _rows(name, s.in_force, history) for name, s in sifted.items()},
+        tables={TABLES[name]: _rows(name, s.records, history) for name, s in sifted.items()},
+        flags={TABLES[name]: _flags(SOURCES[name], s.in_force) for name, s in sifted.items()},
         contacts=_sorted(contacts, ("student_id", "course_id")),
         quarantined=_in_place(item for s in sifted.values() for item in s.quarantined),
         held=_in_place(item for s in sifted.values() for item in s.held),
@@ -125,6 +133,11 @@ def _sift(source: Source, rows: Sequence[Placed], known: Mapping[str, set[Value]
         held=len(held),
     )
     return Sifted(newest.winners, quarantined, held, counts)
+
+
+def _flags(source: Source, in_force: Iterable[Placed]) -> dict[tuple[Value, ...], tuple[str, ...]]:
+    rows = [placed.row for placed in in_force if placed.row.flags]
+    return {tuple(row.record[name] for name in source.keys): row.flags for row in rows}
 
 
 def _in_place(items: Iterable[SetAside]) -> tuple[SetAside, ...]:

@@ -54,10 +54,10 @@ def precedence(source: Source, record: Record) -> Precedence:
 
 @dataclass
 class Newest:
-    """Records in force; of every other content one row, of the same version as the one in force
-    (conflicting) or of an older one; how many rows repeat another."""
+    """A row of each record in force; of every other content one row, of the same version as the
+    one in force (conflicting) or of an older one; how many rows repeat another."""
 
-    winners: list[Record] = field(default_factory=list)
+    winners: list[Placed] = field(default_factory=list)
     conflicting: list[Placed] = field(default_factory=list)
     superseded: list[Placed] = field(default_factory=list)
     duplicates: int = 0
@@ -78,7 +78,7 @@ def newest_versions(source: Source, rows: Iterable[Placed]) -> Newest:
             found.duplicates += len(copies) - 1
             first = min(copies, key=lambda placed: (placed.file, placed.number))
             if version == newest:
-                found.winners.append(first.row.record)
+                found.winners.append(first)
             elif version[0] == newest[0]:
                 found.conflicting.append(first)
             else:

@@ -344,7 +344,7 @@ def test_write_school__holds_rows_of_strangers(school: School) -> None:
 def test_write_school__softens_what_is_not_required(
     school: School, landed: dict[str, Read]
 ) -> None:
-    for source, field, text in SOFT:
+    for source, field, text, flag in SOFT:
         soft = [
             placed
             for placed in school.rows
@@ -353,5 +353,6 @@ def test_write_school__softens_what_is_not_required(
         assert soft
         for placed in soft:
             assert placed.row.record[field] is None
+            assert placed.row.flags == (f"{field}:{flag}",)
             assert placed.row.reason is None
             assert row_at(landed, placed.file, placed.number)[field] == text

@@ -49,6 +49,8 @@ TRUE_TABLES = (
     "silver.fact_support_tickets",
 )  # fmt: skip
 GOLD = tuple(table.name for table in RECORDS_GOLD)
+# What is said of a text that is spelled oddly: another copy of the record may be spelled plainly.
+OF_SPELLING = ("tz_assumed", "excel_date", "ragged_row")
 POINTER = ("_content_hash", "_row")
 CONTACTS = ("student_name", "email", "phone", "date_of_birth")
 
@@ -151,6 +153,16 @@ def _as_in_silver(record: Record) -> Row:
         minutes = row.pop("time_spent_minutes")
         row["time_spent_seconds"] = None if minutes is None else minutes * 60
     return row
+
+
+def true_flags(school: School, name: str) -> dict[tuple[Any, ...], list[str]]:
+    """Key of the silver table → quality_flags, of rows of which a text could not be read."""
+    flags = school.truth.flags[name.removeprefix("silver.")]
+    has_student = TABLES[name].keys[0] == "student_hash"
+    return {
+        (hash_of(key[0]), *key[1:]) if has_student else key: sorted(found)
+        for key, found in flags.items()
+    }
 
 
 def true_asides(school: School) -> tuple[Asides, Asides]:

@@ -24,6 +24,7 @@ from tests.pipelines.records_world import (
     COMPARED,
     CONTACTS,
     GOLD,
+    OF_SPELLING,
     SEED,
     TRUE_TABLES,
     asides_of,
@@ -34,6 +35,7 @@ from tests.pipelines.records_world import (
     tables_of,
     true_asides,
     true_directory,
+    true_flags,
     true_rows,
     versions_of,
 )
@@ -108,6 +110,18 @@ def test_build_records__gives_what_is_true(school: School, at_once: Built, name:
     columns = expected[0].keys()
     found = [{c: row[c] for c in columns} for row in rows_of(LocalStore(at_once.root), name)]
     assert found == expected
+
+
+@pytest.mark.parametrize("name", TRUE_TABLES)
+def test_build_records__flags_what_it_cannot_read(
+    school: School, at_once: Built, name: str
+) -> None:
+    found: dict[tuple[Any, ...], list[str]] = {}
+    for row in rows_of(LocalStore(at_once.root), name):
+        flags = [f for f in row["quality_flags"] if f.partition(":")[2] not in OF_SPELLING]
+        if flags:
+            found[tuple(row[key] for key in TABLES[name].keys)] = flags
+    assert found == true_flags(school, name)
 
 
 def test_build_records__sets_aside_what_it_must(school: School, at_once: Built) -> None:
