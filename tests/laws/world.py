@@ -100,14 +100,18 @@ class World:
         )
 
 
+def law_2_columns(name: str) -> list[str]:
+    """Columns without lineage (`_body_hash` is not: it follows from the body)."""
+    return [c.name for c in TABLES[name].columns if not c.is_lineage or c.name == "_body_hash"]
+
+
 def tables_of(lake: Lake) -> Tables:
-    """Every row of every table without lineage (`_body_hash` is not: it follows from the body)."""
+    """Every row of every table, in the columns of law 2."""
     return {name: rows_of(lake, name) for name in TABLE_NAMES}
 
 
 def rows_of(lake: Lake, name: str) -> list[Row]:
-    kept = [c.name for c in TABLES[name].columns if not c.is_lineage or c.name == "_body_hash"]
-    arrow: ArrowTable = lake.tables.read(name).select(*kept).toArrow()
+    arrow: ArrowTable = lake.tables.read(name).select(*law_2_columns(name)).toArrow()
     rows: list[Row] = arrow.to_pylist()
     return rows
 
