@@ -66,7 +66,7 @@ class Round:
     build: Build
     gateless: Build
     peer: Measured
-    figures: dict[str, tuple[Figures, Figures]]
+    figures: Mapping[str, tuple[Figures, Figures]]
 
     @property
     def ratio(self) -> float:
