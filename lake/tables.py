@@ -179,7 +179,10 @@ class LakeTables:
         return self.spark.createDataFrame(rows) if rows.num_rows else self._no_rows(table)
 
     def _no_rows(self, table: Table) -> DataFrame:
-        return self.spark.createDataFrame([], struct_type(table))
+        # Not of an empty list: Spark would start Python workers to read it.
+        fields = struct_type(table).fields
+        nothing = (F.lit(None).cast(field.dataType).alias(field.name) for field in fields)
+        return self.spark.range(0).select(*nothing)
 
     def has_declared_columns(self, name: str) -> bool:
         """Whether the table exists and no column was declared since it was last written."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
@@ -24,6 +25,15 @@ if TYPE_CHECKING:
 # A shuffle partition should hold about this much of compressed raw data: ~100,000 events.
 PARTITION_BYTES = 8 * 1024 * 1024
 READ_CHUNK = 1 << 20
+OBJECT_ROW = pa.schema(
+    {
+        "object_index": pa.int32(),
+        "object_date": pa.date32(),
+        "_raw_path": pa.string(),
+        "_topic": pa.string(),
+        "_ingested_at": pa.timestamp("us", "UTC"),
+    }
+)
 # Spark's error conditions for a file that is damaged or not there, and the object they name.
 UNREADABLE = re.compile(
     r"(?:FAILED_READ_FILE|PATH_NOT_FOUND).*?(events/raw/[^\s\"]+\.jsonl\.gz)", re.S
@@ -60,14 +70,17 @@ def partitions_for(objects: Sequence[RawObject], at_least: int) -> int:
 def object_rows(spark: SparkSession, objects: Sequence[RawObject]) -> DataFrame:
     """object_index, object_date, _raw_path, _topic, _ingested_at of the objects."""
     rows = [
-        (index, item.date, item.path, item.topic, item.ingested_at)
+        {
+            "object_index": index,
+            "object_date": item.date,
+            "_raw_path": item.path,
+            "_topic": item.topic,
+            "_ingested_at": item.ingested_at,
+        }
         for index, item in enumerate(objects)
     ]
-    return spark.createDataFrame(
-        rows,
-        "object_index int, object_date date, _raw_path string, _topic string, "
-        "_ingested_at timestamp",
-    )
+    # As Arrow: Spark would start Python workers to read a Python list.
+    return spark.createDataFrame(pa.Table.from_pylist(rows, OBJECT_ROW))
 
 
 def read_lines(spark: SparkSession, store: ObjectStore, objects: Sequence[RawObject]) -> DataFrame:
@@ -80,7 +93,10 @@ def read_lines(spark: SparkSession, store: ObjectStore, objects: Sequence[RawObj
         # Names hold source, offsets and a digest of the content: only one content in two topics
         # could share one, and then a row's lineage would be a guess.
         raise LakeError("Two raw objects of one build have the same name; build their dates apart.")
-    names = spark.createDataFrame(list(index_of.items()), "object_name string, object_index int")
+    indexes = pa.array(index_of.values(), pa.int32())
+    names = spark.createDataFrame(
+        pa.table({"object_name": list(index_of), "object_index": indexes})
+    )
     lines = spark.read.option("recursiveFileLookup", "true").text(
         [store.uri(item.path) for item in objects]
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 
+import pyarrow as pa
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -25,7 +26,9 @@ def pseudonym_keys(spark: SparkSession, key: bytes, tenant: str) -> DataFrame:
     The pads enter the plan as a row to join and not as literals: a literal would be printed by
     EXPLAIN, the Spark UI and event logs, and the pads are as good as the key.
     """
-    return spark.createDataFrame([hmac_pads(key, tenant)], "inner_pad binary, outer_pad binary")
+    inner, outer = hmac_pads(key, tenant)
+    # As Arrow: Spark would start Python workers to read a Python list.
+    return spark.createDataFrame(pa.table({"inner_pad": [inner], "outer_pad": [outer]}))
 
 
 def pseudonym(student_id: Column, inner_pad: Column, outer_pad: Column) -> Column:

@@ -67,7 +67,7 @@ def test_is_due__by_size() -> None:
         buffer.accept(record.offset, accepted(record.offset))
 
     for offset, is_due in ((0, False), (1, True)):
-        held.take({partition: [SimpleNamespace(offset=offset)]}, take)  # type: ignore[list-item, arg-type]
+        held.take({partition: [SimpleNamespace(offset=offset)]}, take)  # type: ignore[arg-type]
         assert held.is_due is is_due
 
 
