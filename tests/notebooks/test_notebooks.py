@@ -1,4 +1,4 @@
-"""The notebooks run from top to bottom on the demo's tables, and lie in git without output."""
+"""The notebooks run from top to bottom on their tables, and lie in git without output."""
 
 from __future__ import annotations
 
@@ -9,16 +9,28 @@ import pytest
 from nbclient import NotebookClient
 
 from tests.demo_lake import PROJECT, demo_environment, demo_lake
+from tests.notebooks.school_lake import write_school_lake
 
 NOTEBOOKS = sorted((PROJECT / "notebooks").glob("*.ipynb"))
 
 
+def lake_of(notebook: Path, factory: pytest.TempPathFactory) -> Path:
+    if notebook.stem != "school":
+        return demo_lake(factory)[0]
+    root = factory.mktemp("school-lake")
+    write_school_lake(root, factory.mktemp("school"))
+    return root
+
+
 @pytest.fixture
 def environment(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     """What the demo tells its reader to set; nothing is taken from the user's own configuration."""
-    root, _ = demo_lake(tmp_path_factory)
+    root = lake_of(path, tmp_path_factory)
     variables = demo_environment(
         LMSLAKE_ROOT=str(root),
         LMSLAKE_PSEUDONYM_KEY_FILE=str(root / "demo.key"),
@@ -41,7 +53,7 @@ def test_notebook__is_kept_without_output(path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("environment")
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_notebook__runs_on_the_demo(path: Path, tmp_path: Path) -> None:
+def test_notebook__runs_on_its_lake(path: Path, tmp_path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
     # Not its own folder: Spark leaves a warehouse where it runs.
     NotebookClient(
