@@ -9,7 +9,8 @@ from click.testing import CliRunner, Result
 
 from jobs.tickets import command
 from lake.errors import LakeError
-from lake.storage import LocalStore
+from lake.storage import LocalStore, open_store
+from tests.services import Minio
 from tests.tickets.lakes import labels_of, put_directory, put_tickets, ticket
 from tests.tickets.server import KEY, Server, failing
 
@@ -43,6 +44,21 @@ def test_label__with_rules(store: LocalStore) -> None:
     ]
     assert called("label").stdout.startswith("0 tickets labelled, 2 as they were")
     assert "1 are left" in called("label", "--again", "--limit", "1").stdout
+
+
+def test_label__of_a_lake_in_a_bucket(minio: Minio, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = minio.settings()
+    key = {"LMSLAKE_PSEUDONYM_KEY": "a key of sixteen bytes and more"}
+    for name, value in {**minio.environment(), **key, "LMSLAKE_ROOT": settings.root}.items():
+        monkeypatch.setenv(name, value)
+    store = open_store(settings)
+    put_tickets(store, [ticket("T1"), ticket("T2", "Certificate", None)])
+    put_directory(store, [{"student_id": "STU001", "student_name": "Ana Lima"}])
+    assert "2 tickets labelled" in called("label").stdout
+    put_tickets(store, [ticket("T1", "Certificate"), ticket("T2", "Certificate", None)])
+    assert called("label").stdout.startswith("1 tickets labelled, 1 as they were")
+    assert {row["answered_by"] for row in labels_of(store).values()} == {"rules"}
+    assert "administration" in called("show").stdout
 
 
 def test_label__with_a_model_that_fails_first(with_model: Server, tmp_path: Path) -> None:
