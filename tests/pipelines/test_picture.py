@@ -45,7 +45,7 @@ from tests.pipelines.picture_world import (
     read_world,
     write_world,
 )
-from tests.pipelines.records_world import hash_of, rows_of
+from tests.pipelines.records_world import expected_gold, gold_of, hash_of, rows_of
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -242,13 +242,18 @@ SCHOOL = {
     "attendance.csv": "attendance_id,student_id,attendance_date,status,created_at\n"
     "A1,STU001,2024-02-27,present,2024-02-27T08:00:00Z\n"
     "A2,STU001,2024-02-28,absent,2024-02-28T08:00:00Z\n"
-    "A3,STU002,2024-03-01,present,2024-03-01T08:00:00Z\n",
+    "A3,STU002,2024-03-01,present,2024-03-01T08:00:00Z\n"
+    "A4,STU003,2024-02-25,absent,2024-02-25T08:00:00Z\n"
+    "A5,STU003,2024-02-26,absent,2024-02-26T08:00:00Z\n"
+    "A6,STU003,2024-02-27,absent,2024-02-27T08:00:00Z\n"
+    "A7,STU003,2024-02-28,absent,2024-02-28T08:00:00Z\n",
     "assessments.csv": "assessment_id,student_id,assessment_date,subject,score,max_score,created_at"
     "\nT1,STU001,2024-02-29,History,7,10,2024-02-29T08:00:00Z\n",
 }  # fmt: skip
 LATE = (
     "attendance_id,student_id,attendance_date,status,created_at\n"
     "A9,STU001,2024-02-29,present,2024-03-03T08:00:00Z\n"
+    "A7,STU003,2024-02-28,present,2024-03-03T08:00:00Z\n"
 )
 FEBRUARY_28 = datetime(2024, 2, 28, 12, tzinfo=UTC)
 
@@ -307,9 +312,12 @@ def test_lmslake_picture__follows_late_events_and_late_records(
     assert "in the 31 days to 2024-03-01: 3; the register knows 2 of them." in first_days
     assert "of 2024-03-01" in picture_build()
     _check_stored(lake_root, days)
-    ana = next(row for row in pictures_of(lake_root, days[1]) if row["student_hash"] == ANA)
+    ana = _picture_of("STU001", lake_root, days[1])
     assert (ana["class_id"], ana["sessions_30d"], ana["attendance_days_30d"]) == ("9A", 1, 2)
     assert (ana["avg_score_90d"], ana["risk_rules"]) == (70.0, [])
+    cleo = _picture_of("STU003", lake_root, days[1])
+    assert (cleo["rolling_7d_sessions"], cleo["risk_rules"]) == (1, ["absent_in_a_row"])
+    assert cleo["risk_since"] == date(2024, 2, 27)
 
     version = _version(lake_root)
     assert "up to date" in picture_build()
@@ -323,15 +331,20 @@ def test_lmslake_picture__follows_late_events_and_late_records(
     assert build_records(lake) is not None
     assert "of 3 days, 2024-02-28 … 2024-03-01" in picture_build()
     _check_stored(lake_root, days)
+    # She was there after all.
+    assert _picture_of("STU003", lake_root, days[1])["risk_rules"] == []
     _check_features(lake_root)
     _check_private(lake_root)
 
 
-ANA = hash_of("STU001")
+def _picture_of(student: str, root: Path, as_of: date) -> Row:
+    mine = [row for row in pictures_of(root, as_of) if row["student_hash"] == hash_of(student)]
+    return mine[0]
 
 
 def _check_stored(root: Path, dates: Sequence[date]) -> None:
-    """Stored pictures are those of the dates, as they follow from the tables now."""
+    """Stored pictures, and the risks in them, are those that follow from the tables now."""
+    assert gold_of(root) == expected_gold(root)
     different = difference(expected_of(read_world(root), dates), pictures_of(root))
     assert not different, different
 
