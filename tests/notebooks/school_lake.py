@@ -17,7 +17,7 @@ from tests.pipelines.picture_world import Row, write_world
 from tests.pipelines.records_world import SEED, TRUE_TABLES, true_rows
 
 ATTENDANCE, ASSESSMENTS = "silver.fact_attendance", "silver.fact_assessments"
-TICKETS = "silver.fact_support_tickets"
+PROGRESS, TICKETS = "silver.fact_student_progress", "silver.fact_support_tickets"
 
 
 def write_school_lake(root: Path, folder: Path) -> None:
@@ -40,6 +40,10 @@ def _silver(school: School) -> dict[str, list[Row]]:
         name: [row | {"quality_flags": []} for row in true_rows(school, name)]
         for name in TRUE_TABLES
     }
+    for state in tables[PROGRESS]:
+        state["month"] = state["last_activity_at"].date().replace(day=1)
+    # The states in force only: the older ones are of earlier days than the picture's.
+    tables["silver.progress_versions"] = list(tables[PROGRESS])
     for ticket in tables[TICKETS]:
         is_open = ticket["closed_at"] is None
         ticket |= {"opened_date": ticket["opened_at"].date(), "is_open": is_open}
