@@ -1,4 +1,4 @@
-"""School records, full load to gold, against the same tables in DuckDB; and one day more.
+"""School records, full load to gold, against the same tables in DuckDB; and days more (law 6).
 
 The peer reads the same files and has no gates, no bronze, no history of classes, no held rows and
 no transactions. Both get two cores and whatever the file cache holds.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -17,8 +17,15 @@ import click
 
 from benchmarks.processes import Measured, run_measured
 from benchmarks.raw_to_gold import GIB, lake_environment, process_line, working_folder
+from benchmarks.records_day import MONTH_DAYS, NEXT_DAYS, Days, lines_of_days, measure_days
+from benchmarks.records_files import START, school_days, write_days
 from jobs.cli import run
-from lake.school.bulk import Bulk, write_assessments, write_attendance, write_register
+from lake.school.bulk import write_register
+
+# To the 10th of a month, so that a day more finds its month under way.
+SCHOOL_YEARS_DAYS = 790
+LAND = (sys.executable, "-m", "jobs.land")
+BUILD = (sys.executable, "-m", "jobs.records", "build")
 
 # What is compared with the peer: (rows, a sum that every row has a part in).
 COMPARED = {
@@ -31,7 +38,7 @@ COMPARED = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """rows: table → (lake, peer). rewritten: table → rows that the day's build wrote."""
+    """rows: table → (lake, peer). long, short: days more on the whole history, and on a month."""
 
     files: int
     file_rows: int
@@ -39,53 +46,72 @@ class Outcome:
     build: Measured
     peer: Measured
     rows: dict[str, tuple[object, object]]
-    day_rows: int
-    day: Measured
-    rewritten: dict[str, int]
+    history: int
+    long: Days
+    short: Days
 
     @property
     def ratio(self) -> float:
         """Time from files to gold over the peer's."""
         return (self.land.seconds + self.build.seconds) / self.peer.seconds
 
+    @property
+    def is_right(self) -> bool:
+        """Whether the tables are the peer's, and days more wrote nothing but what is theirs."""
+        is_same = all(ours == theirs for ours, theirs in self.rows.values())
+        return is_same and not any(written.outside for written in self.long.written.values())
 
-def measure(attendance: int, assessments: int, students: int, folder: Path) -> Outcome:
-    """Load `folder`'s lake, then the files of one school day more."""
+
+def measure(history: int, students: int, folder: Path) -> Outcome:
+    """Load `folder`'s lake with so many school days, then the days after them, one by one."""
     files, lake = folder / "files", folder / "lake"
     settings = lake_environment(lake)
+    days = school_days(history + NEXT_DAYS)
     say("files")
-    written = (
-        write_register(files, students),
-        write_attendance(files, attendance, students, files=10),
-        write_assessments(files, assessments, students, files=2),
-    )
-    given = [path for bulk in written for path in bulk.files]
+    register = write_register(files, students, START)
+    written = [*register.files, *write_days(files, days[:history], students)]
+    # What the peer does not have comes after the measured load.
+    others = [path for path in written if path.name.startswith(("course", "student_"))]
+    given = [path for path in written if path not in others]
     say("land")
-    land = run_measured([sys.executable, "-m", "jobs.land", *map(str, given)], settings)
+    land = run_measured([*LAND, *map(str, given)], settings)
     say("build")
-    build = run_measured([sys.executable, "-m", "jobs.records", "build"], settings)
+    build = run_measured(BUILD, settings)
     say("peer")
     out = folder / "peer"
     peer = run_measured(
         [sys.executable, "-m", "benchmarks.records_peer", str(files), str(out)], settings
     )
     rows = {name: (_of_lake(lake, name), _of_peer(out, name)) for name in COMPARED}
-    before = _versions(lake)
-    say("one day more")
-    more = one_day(folder / "day", students)
-    run_measured([sys.executable, "-m", "jobs.land", *map(str, more.files)], settings)
-    day = run_measured([sys.executable, "-m", "jobs.records", "build"], settings)
-    rewritten = _rows_written(lake, before)
-    total = sum(bulk.rows for bulk in written)
-    return Outcome(len(given), total, land, build, peer, rows, more.rows, day, rewritten)
+    total = _landed_rows(lake)
+    say("progress")
+    run_measured([*LAND, *map(str, others)], settings)
+    run_measured(BUILD, settings)
+    say("days more")
+    long = measure_days(settings, folder / "long", days[history:], students)
+    say("days more on a month")
+    short = _on_a_month(folder / "short", days, register.files, students)
+    return Outcome(len(given), total, land, build, peer, rows, history, long, short)
 
 
-def one_day(folder: Path, students: int) -> Bulk:
-    """Attendance of a day on which the school has none yet, under ids that are new."""
-    bulk = write_attendance(folder, students, students, start=date(2027, 9, 1))
-    for path in bulk.files:
-        path.write_text(path.read_text().replace("ATT", "ATT9"))
-    return bulk
+def _on_a_month(
+    folder: Path, days: Sequence[date], register: Sequence[Path], students: int
+) -> Days:
+    settings = lake_environment(folder / "lake")
+    of_month = days[-NEXT_DAYS - MONTH_DAYS : -NEXT_DAYS]
+    files = write_days(folder / "files", of_month, students)
+    run_measured([*LAND, *map(str, (*register, *files))], settings)
+    run_measured(BUILD, settings)
+    return measure_days(settings, folder / "days", days[-NEXT_DAYS:], students)
+
+
+def _landed_rows(root: Path) -> int:
+    from lake.query import connect
+    from lake.settings import Settings
+
+    with connect(Settings(root=str(root))) as tables:
+        (found,) = tables.execute("SELECT sum(row_count) FROM bronze.landed_files").fetchall()[0]
+    return int(found)
 
 
 def _of_lake(root: Path, name: str) -> object:
@@ -103,36 +129,6 @@ def _of_peer(out: Path, name: str) -> object:
     return duckdb.execute(f"SELECT {COMPARED[name]} FROM '{file}'").fetchone()
 
 
-def _written_tables(root: Path) -> Iterator[tuple[str, Path]]:
-    from schemas.tables import TABLES
-
-    for name, table in TABLES.items():
-        if (root / table.path / "_delta_log").is_dir():
-            yield name, root / table.path
-
-
-def _versions(root: Path) -> dict[str, int]:
-    from deltalake import DeltaTable
-
-    return {name: DeltaTable(path).version() for name, path in _written_tables(root)}
-
-
-def _rows_written(root: Path, before: dict[str, int]) -> dict[str, int]:
-    """Rows in the files that were added to each table since."""
-    from deltalake import DeltaTable
-
-    found = {}
-    for name, path in _written_tables(root):
-        old = DeltaTable(path, version=before[name]) if name in before else None
-        known = set(old.file_uris()) if old else set()
-        files = DeltaTable(path).get_add_actions(flatten=True)
-        pairs = zip(files["path"].to_pylist(), files["num_records"].to_pylist(), strict=True)
-        rows = sum(count for file, count in pairs if not any(k.endswith(file) for k in known))
-        if rows:
-            found[name] = rows
-    return found
-
-
 def lines_of(outcome: Outcome) -> Iterator[str]:
     """The outcome as text."""
     yield f"{outcome.files} files, {outcome.file_rows:,} rows"
@@ -145,9 +141,7 @@ def lines_of(outcome: Outcome) -> Iterator[str]:
     yield f"ratio        {outcome.ratio:16.2f}"
     for name, (ours, theirs) in outcome.rows.items():
         yield f"  {name:<36}{ours!s:>28}{theirs!s:>28}{_differs(ours, theirs)}"
-    yield process_line(f"{outcome.day_rows:,} rows more", outcome.day)
-    for name, count in outcome.rewritten.items():
-        yield f"  {name:<36}{count:>12,} rows written"
+    yield from lines_of_days(outcome.long, outcome.short, outcome.history)
 
 
 def _differs(ours: object, theirs: object) -> str:
@@ -159,23 +153,30 @@ def say(text: str) -> None:
 
 
 @click.command()
-@click.option("--attendance", type=click.IntRange(min=1), default=5_000_000, show_default=True)
-@click.option("--assessments", type=click.IntRange(min=1), default=1_000_000, show_default=True)
-@click.option("--students", type=click.IntRange(min=1), default=10_000, show_default=True)
-@click.option("--keep", type=click.Path(path_type=Path), help="Keep the lake in this folder.")
-def command(attendance: int, assessments: int, students: int, keep: Path | None) -> None:
+@click.option(
+    "--days",
+    type=click.IntRange(min=MONTH_DAYS),
+    default=SCHOOL_YEARS_DAYS,
+    show_default=True,
+    help="School days of the history: of three years.",
+)
+@click.option("--students", type=click.IntRange(min=1), default=6_400, show_default=True)
+@click.option("--keep", type=click.Path(path_type=Path), help="Keep the lakes in this folder.")
+def command(days: int, students: int, keep: Path | None) -> None:
     """Measure a full load of school records, files to gold, against DuckDB on the same files.
 
-    Then lands the attendance of one school day more and says what its build rewrote. The exit code
-    is 1 where tables differ from the peer's.
+    By default 5 million rows of attendance and 1 million of assessments. Then the next school days
+    are landed and built one by one, also on the history of one month: times, their ratio, and what
+    each table was written. The exit code is 1 where tables differ from the peer's, or where the
+    last day wrote rows of another day that are neither of its month nor of a student in its files.
     """
     from lake.settings import Settings
 
     with working_folder(keep, Settings.from_env().cache_dir.expanduser()) as folder:
-        outcome = measure(attendance, assessments, students, folder)
+        outcome = measure(days, students, folder)
         shutil.rmtree(folder / "files", ignore_errors=True)
     click.echo("\n".join(lines_of(outcome)))
-    if any(ours != theirs for ours, theirs in outcome.rows.values()):
+    if not outcome.is_right:
         raise SystemExit(1)
 
 
