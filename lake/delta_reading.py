@@ -17,11 +17,14 @@ if TYPE_CHECKING:
 def opened_table(store: ObjectStore, table: Table) -> DeltaTable | None:
     """The table at its newest version; None where it was never written."""
     from deltalake import DeltaTable
+    from deltalake.exceptions import TableNotFoundError
 
-    uri, options = store.delta_uri(table.path), store.storage_options
-    if not DeltaTable.is_deltatable(uri, options):
+    # Not is_deltatable: it holds Python's lock while it waits for the store, and one that hangs
+    # would stop the threads that serve /healthz, too.
+    try:
+        return DeltaTable(store.delta_uri(table.path), storage_options=store.storage_options)
+    except TableNotFoundError:
         return None
-    return DeltaTable(uri, storage_options=options)
 
 
 def days_of(table: DeltaTable) -> list[date]:

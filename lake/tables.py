@@ -28,6 +28,7 @@ from lake.delta_reading import (
 from lake.delta_writing import check_types, declared_table, merge_rows, write_rows
 from lake.errors import LakeError
 from lake.fencing import NO_FENCE, Fence
+from lake.query import is_written
 from schemas.derivations import arrow_schema, struct_type
 from schemas.table import Table
 from schemas.tables import TABLES
@@ -105,7 +106,7 @@ class LakeTables:
         return self._store.delta_uri(TABLES[name].path), self._store.storage_options
 
     def exists(self, name: str) -> bool:
-        return delta_rs.DeltaTable.is_deltatable(*self._address(name))
+        return is_written(TABLES[name], self._store)
 
     def read(self, name: str) -> DataFrame:
         """The table's rows; a table that was never written has none."""
