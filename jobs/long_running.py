@@ -102,7 +102,9 @@ def log_to_stderr() -> None:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
     )
-    # kafka-python tells every attempt; our own log tells what changes.
-    logging.getLogger("kafka").setLevel(logging.CRITICAL)
-    for chatty in ("botocore", "boto3", "urllib3", "lake.ledger", "py4j", "great_expectations"):
+    # kafka-python tells every attempt, and py4j has a stack trace of each micro-batch that fails;
+    # our own log tells what changes.
+    for told in ("kafka", "py4j"):
+        logging.getLogger(told).setLevel(logging.CRITICAL)
+    for chatty in ("botocore", "boto3", "urllib3", "lake.ledger", "great_expectations"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

@@ -27,6 +27,8 @@ INCUBATOR_WARNING = "WARNING: Using incubator modules: jdk.incubator.vector"
 ANY_CLUSTER = "spark://"
 # Little data means many short jobs, cold code: less compilation and no parallel collector.
 SMALL_JVM = " -XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+# As long as delta-rs waits for an answer of the store.
+S3_ANSWER_SECONDS = 30
 
 # Spark keeps what a UI would show, with or without one: the plans of thousands of queries fill the
 # heap of a driver that lives long.
@@ -153,6 +155,8 @@ def _s3_conf(settings: Settings) -> dict[str, str]:
         # Delta's own store loses commits when two drivers write to one table.
         "spark.delta.logStore.s3a.impl": "lmslake.S3ConditionalLogStore",
         "spark.hadoop.fs.s3a.endpoint.region": settings.s3_region,
+        # Its default of 200 s holds a query up long after a store that hung is well again.
+        "spark.hadoop.fs.s3a.connection.timeout": f"{S3_ANSWER_SECONDS}s",
     }
     if settings.s3_endpoint:
         conf |= {

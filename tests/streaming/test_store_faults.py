@@ -5,15 +5,23 @@ from __future__ import annotations
 import logging
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from lake.audit import audit
+from lake.pipelines.journal import Journal
+from lake.pipelines.pending import has_work
 from lake.settings import Settings
 from lake.storage import LeaseHeld, LocalStore, open_store
-from tests.services import Kafka, Minio
+from tests.chaos.programs import Program
+from tests.lake.raw_zone import RawZone
+from tests.pipelines.killing import SMALL_JVM
+from tests.pipelines.lakes import four_days
+from tests.services import Kafka, Minio, free_port
 from tests.streaming.fault_proxy import Fault, FaultKind, faulty
 from tests.streaming.fault_proxy_run import (
     FLUSH_RECORDS,
@@ -22,6 +30,7 @@ from tests.streaming.fault_proxy_run import (
     check_whole,
     proxied_archive,
 )
+from tests.streaming.pages import Pages
 from tests.streaming.world import LONG_SESSION_SECONDS, World, in_background, wait_until
 
 pytestmark = [pytest.mark.services, pytest.mark.slow]
@@ -30,6 +39,8 @@ SEED = 20_250_307
 # A silence is noticed after ten seconds (streaming.flushing), all others with the first refusal.
 OUTAGE_SECONDS = {"hang": 14.0}
 SHORT_SECONDS = 5.0
+STREAM_FAULTS = (Fault("error", status=503), Fault("cut_answer"))
+STREAM_FAULT_SECONDS = 3.0
 COMMIT = r"PUT .*/_delta_log/\d{20}\.json"
 TENTHS = (
     Fault("error", 0.1, status=500),
@@ -73,6 +84,51 @@ def test_archive__the_whole_store_is_away(
         output = archive.process.output
         assert output.count("The store of the lake is not available") >= 1, output
         assert "The store of the lake is available again" in output
+
+
+def test_stream__outlives_faults_of_the_store(minio: Minio, tmp_path: Path) -> None:
+    lines, pages = sorted(four_days()), Pages(free_port())
+    direct = minio.settings()
+    zone = RawZone(open_store(direct))
+    with faulty(minio) as (proxy, front):
+        environment = {
+            **os.environ,
+            **front.environment(),
+            "LMSLAKE_ROOT": direct.root,
+            "LMSLAKE_PSEUDONYM_KEY": "a key of the tests, no secret",
+            "LMSLAKE_STREAM_METRICS_PORT": str(pages.port),
+            "JAVA_TOOL_OPTIONS": SMALL_JVM,
+        }
+        program = Path(sys.executable).with_name("lmslake")
+        stream = Program(
+            "stream", [str(program), "stream", "--interval", "1"], environment, tmp_path / "log"
+        )
+
+        def is_built() -> bool:
+            time.sleep(0.5)
+            assert stream.is_running, stream.output
+            return not has_work(zone.ledger, Journal(zone.store))
+
+        try:
+            stream.start()
+            wait_until(lambda: pages.is_ready, "it runs")
+            for number, fault in enumerate(STREAM_FAULTS):
+                file = tmp_path / f"{number}.jsonl"
+                file.write_bytes(b"\n".join(lines[number :: len(STREAM_FAULTS)]))
+                proxy.begin(fault)
+                zone.ingest(file)
+                wait_until(lambda f=fault: proxy.struck[f.name] > 0, "it is felt")  # type: ignore[misc]
+                time.sleep(STREAM_FAULT_SECONDS)
+                proxy.end()
+                wait_until(is_built, "everything is built")
+            assert stream.stop() == 0, stream.output
+        finally:
+            stream.clear_away()
+    assert "\nTraceback" not in stream.output, stream.output
+    outcome = audit(direct)
+    assert outcome.is_proven, outcome
+    assert outcome.received == len(lines)
+    assert not any(line.pending for line in outcome.lines)
 
 
 @pytest.mark.parametrize("kind", ["lost_answer", "late_error"])
