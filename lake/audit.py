@@ -14,6 +14,7 @@ from lake.ledger import Ledger, LedgerRow, ledger_rows
 from lake.pipelines.journal import Journal
 from lake.query import connect, existing_store, is_written
 from schemas.tables import TABLES
+from schemas.tables.silver import SET_ASIDE
 
 if TYPE_CHECKING:
     import duckdb
@@ -182,7 +183,7 @@ def _load_day(
         connection.execute(
             "CREATE OR REPLACE TEMP TABLE raw_bodies AS "
             "SELECT split_part(filename, '/', -3) AS topic, "
-            "json_extract_string(line, '$.event_id') AS event_id, "
+            "coalesce(json_extract_string(line, '$.event_id'), '') AS event_id, "
             "left(sha256(line), 16) AS body "
             "FROM read_csv($files, columns = {'line': 'VARCHAR'}, header = false, "
             "delim = '\x1e', quote = '', escape = '', compression = 'gzip', filename = true, "
@@ -192,7 +193,8 @@ def _load_day(
     except duckdb.Error as error:
         raise LakeError(f"raw objects cannot be read: {error}") from None
     quarantined = (
-        "UNION ALL SELECT event_id, _body_hash, _topic, true, _raw_path FROM silver.quarantine "
+        "UNION ALL SELECT event_id, _body_hash, _topic, true, _raw_path, "
+        f"reason = '{SET_ASIDE}' FROM silver.quarantine "
         f"WHERE date = DATE '{day}'"
         if has_quarantine
         else ""
@@ -200,7 +202,7 @@ def _load_day(
     connection.execute(
         "CREATE OR REPLACE TEMP TABLE silver_bodies AS "
         "SELECT event_id, _body_hash AS body, _topic AS topic, false AS is_quarantined, "
-        "_raw_path AS path "
+        "_raw_path AS path, false AS is_set_aside "
         f"FROM silver.events WHERE date = DATE '{day}' {quarantined}"
     )
 
@@ -248,6 +250,10 @@ FROM silver_bodies ANTI JOIN raw_bodies USING (event_id, body) GROUP BY topic
 UNION ALL
 SELECT any_value(topic), count(*) - 1, 'that have the id of another: ' || event_id
 FROM silver_bodies WHERE NOT is_quarantined GROUP BY event_id HAVING count(*) > 1
+UNION ALL
+SELECT any_value(topic), count(*), 'that are in silver.quarantine as set aside, too'
+FROM silver_bodies SEMI JOIN (FROM silver_bodies WHERE is_set_aside) USING (event_id, body)
+WHERE NOT is_quarantined GROUP BY topic
 """
 
 

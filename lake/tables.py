@@ -250,6 +250,16 @@ class LakeTables:
         counts = files["num_records"].to_pylist()
         return sum(count for day, count in zip(days, counts, strict=True) if str(day) in wanted)
 
+    def may_hold(self, name: str, column: str, value: str) -> bool:
+        """False where no row has the value in the column, by the statistics in the log alone."""
+        if not self.exists(name):
+            return False
+        files = pa.table(self._opened(name).get_add_actions(flatten=True))
+        least, most = (files[f"{end}.{column}"].to_pylist() for end in ("min", "max"))
+        pairs = zip(least, most, strict=True)
+        # A file without statistics may hold anything.
+        return any(low is None or high is None or low <= value <= high for low, high in pairs)
+
     def append(self, name: str, rows: DataFrame, build_id: str, at_most: int) -> int:
         """Append rows, `at_most` so many, in one commit; returns how many."""
         return self._write(name, rows, build_id, at_most)

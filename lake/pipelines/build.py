@@ -299,11 +299,13 @@ def _publish(
     students: DataFrame | None,
 ) -> None:
     dates = report.dates
+    checked = change.row_count + sum(change.violations.values())
     gate.check_summary(
         EVENTS,
-        kept_summary(EVENTS, change.row_count),
+        {**kept_summary(EVENTS, checked), **change.violations},
         dates,
         duplicates=change.duplicate_count,
+        quarantines=True,
     )
     clock.lap("silver gate")
     report.received_count = change.received_count

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -46,7 +46,8 @@ class SilverChange:
 
     events: complete rows, new and old, of every session that the objects touch, with is_new and
     old_<placement> columns. losers: rows of conflicting duplicates. duplicate_count: rows of
-    events beyond the first of their identity, as counted.
+    events beyond the first of their identity, as counted. rejected: received rows that broke an
+    expectation, with `violation`; violations: how many broke which.
     """
 
     events: DataFrame
@@ -56,6 +57,7 @@ class SilverChange:
     row_count: int
     duplicate_count: int
     rejected: DataFrame | None
+    violations: Mapping[str, int] = field(default_factory=dict)
 
 
 def cached(frame: DataFrame, caches: ExitStack, *, at_once: bool = False) -> DataFrame:

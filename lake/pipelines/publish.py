@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import date
+from functools import reduce
 from typing import TYPE_CHECKING
 
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from lake.pipelines.event_rows import (
@@ -22,10 +24,9 @@ from lake.pipelines.event_rows import (
 from lake.pipelines.journal import Touched
 from lake.pipelines.received import RawObject
 from schemas.tables import TABLES
+from schemas.tables.silver import SET_ASIDE
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
     from lake.pipelines.build import Lake
 
 # Not which body won: that can change while a later body of the same id is still to come.
@@ -59,28 +60,25 @@ def _days_of(rows: DataFrame, *starts: str) -> Touched:
 
 
 def publish_quarantine(lake: Lake, change: SilverChange, objects: Sequence[RawObject]) -> int:
-    """Add what did not become an event to silver.quarantine; adding it again changes nothing."""
+    """Add what did not become an event to silver.quarantine; adding it again changes nothing.
+
+    What an earlier build had set aside leaves it where the objects are taken again.
+    """
+    table = TABLES["silver.quarantine"]
     frames = []
     if change.losers is not None:
-        frames.append(
-            with_lineage(lake, change.losers, objects).withColumns(
-                {
-                    "reason": F.lit("conflicting_duplicate"),
-                    "detail": F.lit(LOST),
-                }
-            )
-        )
+        lost = {"reason": F.lit("conflicting_duplicate"), "detail": F.lit(LOST)}
+        frames.append(with_lineage(lake, change.losers, objects).withColumns(lost))
     if change.rejected is not None:
-        frames.append(
-            with_lineage(lake, change.rejected, objects).withColumns(
-                {
-                    "reason": F.lit("failed_expectation"),
-                    "detail": F.col("violation"),
-                    "date": F.coalesce("date", F.col("object_date")),
-                }
-            )
-        )
-    table = TABLES["silver.quarantine"]
+        aside = {
+            "reason": F.lit(SET_ASIDE),
+            "detail": F.col("violation"),
+            # What a row lacks is no reason to lose it: these are keys.
+            "date": F.coalesce("date", "object_date"),
+            "event_id": F.coalesce("event_id", F.lit("")),
+        }
+        frames.append(with_lineage(lake, change.rejected, objects).withColumns(aside))
+    _release(lake, [change.events, *frames], sorted({item.date for item in objects}))
     count = 0
     for frame in frames:
         rows = lake.tables.declared(table, frame).dropDuplicates(list(table.keys))
@@ -90,6 +88,27 @@ def publish_quarantine(lake: Lake, change: SilverChange, objects: Sequence[RawOb
             lake.tables.merge("silver.quarantine", rows, days, row_count, insert=True)
         count += row_count
     return count
+
+
+def _release(lake: Lake, received: Sequence[DataFrame], dates: Sequence[date]) -> None:
+    """Take out of silver.quarantine what was set aside and is received again.
+
+    It is an event now, or is added again with what fails today. A crash before that leaves objects
+    that the next build takes again.
+    """
+    table = TABLES["silver.quarantine"]
+    if not lake.tables.may_hold(table.name, "reason", SET_ASIDE):
+        return
+    keys = reduce(DataFrame.union, [frame.select(*table.keys) for frame in received])
+    aside = lake.tables.read_days(table.name, dates).where(F.col("reason") == SET_ASIDE)
+    with ExitStack() as caches:
+        released = aside.join(keys, list(table.keys), "left_semi").select(*table.keys)
+        released = cached(released, caches)
+        if count := released.count():
+            was_aside = f"old.reason = '{SET_ASIDE}'"
+            lake.tables.merge(
+                table.name, released, dates, count, delete_when="TRUE", extra_condition=was_aside
+            )
 
 
 def publish_events(

@@ -192,9 +192,11 @@ def silver_change(
             f"The raw objects of {dates[0]} … {dates[-1]} hold {observed['received']} records, "
             f"the ledger says {expected}. Run `lmslake audit` to see which object differs."
         )
-    rejected = None
+    rejected, violations = None, dict[str, int]()
     if observed["violations"]:
-        rejected = received_events(lake, objects).where(F.col("violation").isNotNull())
+        found_bad = received_events(lake, objects).where(F.col("violation").isNotNull())
+        rejected = cached(found_bad, caches)
+        violations = dict(rejected.groupBy("violation").count().collect())
     return SilverChange(
         events=events,
         losers=losers,
@@ -203,6 +205,7 @@ def silver_change(
         row_count=found.row_count,
         duplicate_count=duplicate_count,
         rejected=rejected,
+        violations=violations,
     )
 
 

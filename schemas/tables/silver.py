@@ -5,6 +5,8 @@ from schemas.table import Column, Table, between, matches, ordered
 
 HEX_64 = "^[0-9a-f]{64}$"
 HEX_32 = "^[0-9a-f]{32}$"
+# Reason of rows of silver.quarantine that break a declared expectation.
+SET_ASIDE = "failed_expectation"
 
 EVENTS = Table(
     name="silver.events",
@@ -110,17 +112,18 @@ SESSIONS = Table(
 QUARANTINE = Table(
     name="silver.quarantine",
     doc="Raw events that did not become rows of silver.events, with the reason. "
-    "The body stays in raw: `_raw_path` and event_id lead to it.",
+    "The body stays in raw: `_raw_path` and event_id lead to it. What failed an expectation leaves "
+    "when its day is taken again after a fix: `lmslake backfill --reset`.",
     grain="one rejected body of one event",
     columns=(
         c.DATE,
-        c.EVENT_ID,
+        c.EVENT_ID.with_(doc="Identity of the event, given by its producer; empty without one."),
         c.BODY_HASH,
         Column(
             "reason",
             "string",
             "Why: the same id with another body, or a failed expectation.",
-            values=("conflicting_duplicate", "failed_expectation"),
+            values=("conflicting_duplicate", SET_ASIDE),
         ),
         Column("detail", "string", "What failed, or why another body won.", "nothing to add"),
         c.STUDENT_HASH,
