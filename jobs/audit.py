@@ -100,7 +100,8 @@ def command(first: datetime | None, last: datetime | None, only: str | None) -> 
 
     Events: reads every raw object again and compares, per topic and date, counts, bodies and a
     digest of the event ids: raw = events + duplicates + quarantined + missing. Records that no
-    build has taken yet are pending.
+    build has taken yet are pending. Every object in quarantine is read, too, and each file that
+    was taken must be in the ledger from its first record to its last.
 
     School records: per source, each landed file has all of its rows in bronze, once, and rows =
     in force + outdone + quarantined + held + missing + pending. In force are rows that rows of

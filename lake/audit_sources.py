@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from lake.audit import Audit
 
 
+# Topic, source, partition.
+SourceKey = tuple[str, str, int]
+
+
 @dataclass
 class _Flush:
     """One flush of one source as its ledger rows tell it."""
@@ -22,9 +26,12 @@ class _Flush:
     gaps: int = 0
 
 
-def check_sources(rows: Sequence[LedgerRow], outcome: Audit) -> None:
-    """The flushes of each source chain, and each accounts for every offset of its span."""
-    sources: dict[tuple[str, str, int], dict[tuple[int, int], _Flush]] = defaultdict(
+def check_sources(rows: Sequence[LedgerRow], outcome: Audit) -> dict[SourceKey, int]:
+    """The flushes of each source chain, and each accounts for every offset of its span.
+
+    Returns the offset after the last one of each source.
+    """
+    sources: dict[SourceKey, dict[tuple[int, int], _Flush]] = defaultdict(
         lambda: defaultdict(_Flush)
     )
     replaced: dict[str, int] = defaultdict(int)
@@ -47,7 +54,7 @@ def check_sources(rows: Sequence[LedgerRow], outcome: Audit) -> None:
         else:
             outcome.received += row.record_count
     for key, flushes in sources.items():
-        outcome.faults.extend(_chain_faults(_source_name(*key), "/" in key[1], flushes))
+        outcome.faults.extend(_chain_faults(_source_name(*key), is_broker(key[1]), flushes))
     outcome.sources = len(sources)
     counts = {
         row.path: row.record_count
@@ -60,6 +67,12 @@ def check_sources(rows: Sequence[LedgerRow], outcome: Audit) -> None:
             outcome.faults.append(
                 f"{path}: held {counts.get(path, 0)} rejected records, its replay {count}"
             )
+    return {key: max(last for _, last in flushes) + 1 for key, flushes in sources.items()}
+
+
+def is_broker(source: str) -> bool:
+    """Whether a source is a topic of a cluster, and not a file (named by its content's digest)."""
+    return "/" in source
 
 
 def _source_name(topic: str, source: str, partition: int) -> str:
@@ -67,10 +80,13 @@ def _source_name(topic: str, source: str, partition: int) -> str:
 
 
 def _chain_faults(
-    name: str, may_have_gaps: bool, flushes: dict[tuple[int, int], _Flush]
+    name: str, is_topic: bool, flushes: dict[tuple[int, int], _Flush]
 ) -> Iterator[str]:
-    """What is wrong with the flushes of one source; only Kafka's offsets may have gaps."""
-    expected: int | None = None
+    """What is wrong with the flushes of one source.
+
+    Only Kafka's offsets may have gaps, and begin where retention has left them.
+    """
+    expected = None if is_topic else 0
     for (first, last), flush in sorted(flushes.items()):
         if expected is not None and first != expected:
             if first > expected:
@@ -83,6 +99,6 @@ def _chain_faults(
                 f"{name}: the flush {first} … {last} holds {flush.records} records{passed_over}, "
                 f"its offsets say {last - first + 1}"
             )
-        if flush.gaps and not may_have_gaps:
+        if flush.gaps and not is_topic:
             yield f"{name}: the flush {first} … {last} of a file passes over {flush.gaps} records"
         expected = last + 1 if expected is None else max(expected, last + 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import islice
@@ -26,6 +26,7 @@ Format = Literal["auto", "native", "xapi"]
 MAPPINGS: dict[str, MapRecord | None] = {"native": None, "xapi": native_event}
 RECORDS_BETWEEN_REPORTS = 10_000
 RECORDS_LOOKED_AT = 100
+SOURCES = "events/_sources"
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +184,7 @@ def detected_format(source: SourceFile, options: IngestOptions) -> str:
 
 def completion_key(origin: Origin) -> str:
     """Object that says a file was taken to its end."""
-    return f"events/_sources/{origin.topic}/{origin.source}.json"
+    return f"{SOURCES}/{origin.topic}/{origin.source}.json"
 
 
 def completed_records(store: ObjectStore, ledger: Ledger, origin: Origin) -> int | None:
@@ -197,6 +198,13 @@ def completed_records(store: ObjectStore, ledger: Ledger, origin: Origin) -> int
     records = int(orjson.loads(store.get(key))["records"])
     committed = ledger.resume_offset(origin.topic, origin.source, origin.partition)
     return records if records == committed else None
+
+
+def noted_sources(store: ObjectStore) -> Iterator[tuple[str, str, int]]:
+    """(topic, source, records) of every file that was taken to its end."""
+    for key in store.list(SOURCES):
+        topic, name = key.split("/")[-2:]
+        yield topic, name.removesuffix(".json"), int(orjson.loads(store.get(key))["records"])
 
 
 def _note_completed(store: ObjectStore, origin: Origin, report: FileReport) -> None:

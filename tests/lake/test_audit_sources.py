@@ -41,6 +41,7 @@ def test_check_sources__whole_chains() -> None:
         ([row(0, 19, 20), row(5, 9, 5)], "offsets 5 … 9 are doubled"),
         ([row(0, 9, 9)], "the flush 0 … 9 holds 9 records, its offsets say 10"),
         ([row(0, 9, 9, 2)], "holds 9 records and passes over 2, its offsets say 10"),
+        ([row(3, 9, 7, None, "a" * 64)], "offsets 0 … 2 are missing"),
         ([row(0, 9, 8, 2, "a" * 64)], "the flush 0 … 9 of a file passes over 2 records"),
     ],
 )

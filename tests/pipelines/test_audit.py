@@ -14,6 +14,7 @@ from deltalake import DeltaTable, write_deltalake
 from jobs.cli import cli
 from lake.audit import Audit, audit
 from lake.delta_reading import delta_rows
+from lake.ledger import ledger_rows
 from lake.pipelines import build as building
 from lake.pipelines import silver
 from lake.pipelines.build import build
@@ -22,6 +23,7 @@ from lake.settings import Settings
 from schemas.derivations import arrow_schema
 from schemas.table import Table
 from schemas.tables import TABLES
+from tests.lake.raw_zone import RawZone, event, write_lines
 from tests.laws.world import ingest, rows_of
 from tests.pipelines.conftest import OpenLake
 from tests.pipelines.lakes import DAYS, KEY, difference_from, four_days
@@ -126,3 +128,38 @@ def test_audit__an_event_that_is_set_aside_too(copied: Path) -> None:
     rows = pa.Table.from_pylist(kept, schema=arrow_schema(QUARANTINE))
     write_deltalake(str(copied / QUARANTINE.path), rows, mode="append")
     assert "1 events in silver that are in silver.quarantine as set aside, too" in faults(copied)
+
+
+def test_audit__objects_that_were_changed_from_outside(copied: Path) -> None:
+    gone, cut = sorted((copied / "events" / "raw").rglob("*.gz"))[:2]
+    gone.unlink()
+    cut.write_bytes(cut.read_bytes()[:-20])
+    said = faults(copied)
+    assert f"{gone.relative_to(copied)}: the object is gone" in said
+    assert f"{cut.relative_to(copied)}: {cut.stat().st_size} bytes, the ledger says" in said
+
+
+def test_audit__what_waits_for_a_build_or_lies_in_quarantine(tmp_path: Path) -> None:
+    """Of these objects only their own content can tell."""
+    root = tmp_path / "lake"
+    zone = RawZone(root)
+    records = [*map(event, range(3)), b"{"]
+    zone.ingest(write_lines(tmp_path / "a.jsonl", records))
+    assert audited(root).is_proven
+    for row in ledger_rows(zone.ledger.rows(is_quarantine=None)):
+        path = root / row.path
+        whole = path.read_bytes()
+        path.write_bytes(b"x" * len(whole))
+        (fault,) = audited(root).faults
+        assert fault.startswith(f"{row.path}: the object is damaged"), fault
+        path.write_bytes(whole)
+
+
+def test_audit__a_file_whose_end_the_ledger_lost(tmp_path: Path) -> None:
+    root = tmp_path / "lake"
+    zone = RawZone(root)
+    (report,) = zone.ingest(write_lines(tmp_path / "a.jsonl", [event(0), event(1)]))
+    note = root / "events/_sources/native" / f"{report.source}.json"
+    note.write_bytes(note.read_bytes().replace(b'"records":2', b'"records":3'))
+    (fault,) = audited(root).faults
+    assert fault.endswith("the file has 3 records, the ledger knows 2 of them")
