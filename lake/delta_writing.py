@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from lake.delta_reading import missing_columns, opened_table
+from lake.delta_reading import opened_table
 from lake.errors import LakeError
 from schemas.derivations import arrow_schema
 
@@ -73,15 +73,16 @@ def write_rows(
 ) -> None:
     """Append the rows in one commit, or put them in place of those that the SQL `replaced` selects.
 
-    A column that the table does not have yet is added to it. Refuses a row that the condition
-    does not select. Raises LeaseHeld where the lock of the fence was lost.
+    A column that the table does not have yet is added to it; one that is declared no more stays,
+    and is null in the rows. Refuses a row that the condition does not select. Raises LeaseHeld
+    where the lock of the fence was lost.
     """
     from deltalake import CommitProperties, write_deltalake
 
     how: dict[str, Any] = {"mode": "append"}
     if replaced is not None:
         how = {"mode": "overwrite", "predicate": replaced}
-    if missing_columns(table, rows.column_names):
+    if set(rows.column_names) != {field.name for field in table.schema().fields}:
         how["schema_mode"] = "merge"
     with fence.commit(table) as transactions:
         properties = CommitProperties(

@@ -26,6 +26,7 @@ from schemas.tables.records import LANDED_FILES, RECORDS
 from schemas.tables.records_gold import RECORDS_GOLD
 from schemas.tables.records_silver import RECORD_BUILDS, RECORDS_SILVER
 from schemas.tables.restricted import RESTRICTED
+from schemas.tables.silver import DIM_CHAPTERS
 
 if TYPE_CHECKING:
     import duckdb
@@ -54,15 +55,30 @@ WRITTEN_BY = {
         for table in (*RECORDS_SILVER, RECORD_BUILDS, *RESTRICTED, *RECORDS_GOLD)
     },
 }
+# The titles that an older table of events may have are those of its builds.
+TITLED_EVENTS = """
+CREATE VIEW silver.titled_events AS
+SELECT events.*, courses.course_title, chapters.chapter_title
+FROM (
+    SELECT COLUMNS(name -> name NOT IN ('course_title', 'chapter_title')) FROM silver.events
+) AS events
+LEFT JOIN (
+    SELECT course_id, min(course_title) AS course_title FROM silver.dim_chapters GROUP BY ALL
+) AS courses USING (course_id)
+LEFT JOIN (
+    SELECT course_id, chapter_id, chapter_title FROM silver.dim_chapters
+) AS chapters USING (course_id, chapter_id)
+"""
 
 
 def connect(settings: Settings) -> duckdb.DuckDBPyConnection:
     """An in-memory DuckDB in which every declared table of the lake is a view `layer.name`.
 
-    A view shows the newest version of its table at each query; times are UTC. `record_id(text)`
-    gives an id the form that it has in school records. A table that has
-    no rows on disk yet can be described; reading it raises an error that names the command that
-    writes it. Raises LakeError where there is no lake or the extensions are not installed.
+    So is `silver.titled_events`, where a catalogue was loaded. A view shows the newest version of
+    its table at each query; times are UTC. `record_id(text)` gives an id the form that it has in
+    school records. A table that has no rows on disk yet can be described; reading it raises an
+    error that names the command that writes it. Raises LakeError where there is no lake or the
+    extensions are not installed.
     """
     import duckdb
 
@@ -81,6 +97,8 @@ def connect(settings: Settings) -> duckdb.DuckDBPyConnection:
     with readable_errors():
         for table in TABLES.values():
             connection.execute(f"CREATE VIEW {table.name} AS {_rows_of(table, store)}")
+        if is_written(DIM_CHAPTERS, store):
+            connection.execute(TITLED_EVENTS)
     return connection
 
 

@@ -28,7 +28,7 @@ from lake.pipelines.event_rows import (
 from lake.pipelines.history import has_history, touched_history
 from lake.pipelines.received import RawObject, RawObjectFault, partitions_for, read_lines
 from lake.transforms.clean import clean_events
-from lake.transforms.enrich import enrich_events, with_titles
+from lake.transforms.enrich import enrich_events
 from lake.transforms.metrics import page_dwell_seconds, video_watch_pct
 from lake.transforms.pseudonymise import pseudonym_keys, pseudonymise_events
 from lake.transforms.sessionise import MICROS, drop_identical_duplicates, sessionise
@@ -46,11 +46,6 @@ def received_events(lake: Lake, objects: Sequence[RawObject]) -> DataFrame:
     lines = read_lines(lake.spark, lake.store, objects)
     keys = pseudonym_keys(lake.spark, lake.key, lake.settings.tenant)
     events = enrich_events(pseudonymise_events(clean_events(lines), keys))
-    if lake.tables.exists("silver.dim_chapters"):
-        events = with_titles(events, lake.tables.read("silver.dim_chapters"))
-    else:
-        no_title = F.lit(None).cast("string")
-        events = events.withColumns({"course_title": no_title, "chapter_title": no_title})
     violation = first_violation(EVENTS, RECEIVED)
     return events.select(*BASE, "ts_us", "object_index", violation.alias("violation"))
 

@@ -45,16 +45,3 @@ def enrich_events(events: DataFrame) -> DataFrame:
         }
     )
     return located.withColumn("is_mobile", is_mobile(F.col("device_type"))).drop("user_agent", "ip")
-
-
-def with_titles(events: DataFrame, catalog: DataFrame) -> DataFrame:
-    """Add course_title and chapter_title from the catalogue; null where it has none.
-
-    catalog: course_id, course_title, chapter_id, chapter_title; one row per chapter. A course's
-    title is the smallest that its chapters carry, so that it does not depend on their order.
-    """
-    courses = catalog.groupBy("course_id").agg(F.min("course_title").alias("course_title"))
-    chapters = catalog.select("course_id", "chapter_id", "chapter_title")
-    return events.join(F.broadcast(courses), "course_id", "left").join(
-        F.broadcast(chapters), ["course_id", "chapter_id"], "left"
-    )

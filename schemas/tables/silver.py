@@ -10,7 +10,8 @@ SET_ASIDE = "failed_expectation"
 
 EVENTS = Table(
     name="silver.events",
-    doc="Every event once: cleaned, pseudonymised, enriched and placed in its session.",
+    doc="Every event once: cleaned, pseudonymised, enriched and placed in its session. With the "
+    "titles of course and chapter, as they are now: `silver.titled_events` in `lmslake sql`.",
     grain="one event",
     columns=(
         c.EVENT_ID,
@@ -53,8 +54,6 @@ EVENTS = Table(
         c.PAGE_DWELL_SECONDS,
         c.VIDEO_WATCH_PCT,
         Column("tz_assumed", "boolean", "Whether the timestamp had no offset and was read as UTC."),
-        Column("course_title", "string", "Title of the course.", "not in the catalogue"),
-        Column("chapter_title", "string", "Title of the chapter.", "not in the catalogue"),
         c.BODY_HASH,
         c.TOPIC,
         c.RAW_PATH,
@@ -139,7 +138,8 @@ QUARANTINE = Table(
 
 DIM_CHAPTERS = Table(
     name="silver.dim_chapters",
-    doc="Titles of courses and chapters, as the school names them now (type 1: the newest title).",
+    doc="Titles of courses and chapters, as the school names them now (type 1: the newest title). "
+    "They are joined where they are read, so that a catalogue that comes later needs no rebuild.",
     grain="one chapter of one course",
     columns=(
         Column("course_id", "string", "Course, as the LMS names it."),

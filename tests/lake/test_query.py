@@ -14,9 +14,11 @@ import pandas
 import polars
 import pyarrow as pa
 import pytest
-from deltalake import write_deltalake
+from deltalake import DeltaTable, write_deltalake
 
+from lake.delta_writing import write_rows as delta_rs_rows
 from lake.errors import LakeError
+from lake.fencing import NO_FENCE
 from lake.query import connect, frame, known_table, readable_errors, sql
 from lake.settings import Settings
 from schemas.derivations import arrow_schema
@@ -97,6 +99,35 @@ def test_connect__describes_every_declared_table(lake: Settings) -> None:
         for name, table in TABLES.items():
             described = connection.execute(f"DESCRIBE {name}").fetchall()
             assert tuple(row[0] for row in described) == table.column_names
+
+
+def test_connect__joins_the_titles_that_hold_now(settings: MakeSettings) -> None:
+    """Events of a lake from when they carried titles, and newer ones."""
+    lake = settings()
+    old = {"event_id": "1", "date": date(2025, 9, 1), "course_id": "c1", "chapter_id": "k1"}
+    events = TABLES["silver.events"]
+    schema = arrow_schema(events).append(pa.field("chapter_title", pa.string()))
+    path = f"{lake.root}/{events.path}"
+    none = dict.fromkeys(schema.names)
+    nullable = pa.schema([field.with_nullable(True) for field in schema])
+    rows = pa.Table.from_pylist([none | old | {"chapter_title": "Old"}], nullable)
+    write_deltalake(path, rows, partition_by=["date"])
+    later = [none | old | {"event_id": "2", "chapter_id": "k9"}, none | old | {"event_id": "3"}]
+    later[1]["course_id"] = None
+    rows = pa.Table.from_pylist(later, nullable).drop_columns("chapter_title")
+    delta_rs_rows(DeltaTable(path), rows, "b1", None, NO_FENCE)
+    chapters = [
+        {"course_id": "c1", "course_title": "Biology", "chapter_id": k, "chapter_title": k.upper()}
+        for k in ("k1", "k2")
+    ]
+    loaded = {"_ingested_at": datetime(2025, 9, 2, tzinfo=UTC)}
+    write_rows(lake, "silver.dim_chapters", [loaded | row for row in chapters])
+    query = "SELECT event_id, course_title, chapter_title FROM silver.titled_events ORDER BY 1"
+    assert sql(lake, query).fetchall() == [
+        ("1", "Biology", "K1"),
+        ("2", "Biology", None),
+        ("3", None, None),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Every table of silver, gold and features from a set of raw lines.
 
 Rows carry the declared columns except lineage (but `_body_hash` is there: it follows from the
-line), geo and catalogue columns, and the free text `detail` of silver.quarantine. Times are aware
+line), the geo column, and the free text `detail` of silver.quarantine. Times are aware
 UTC datetimes, days are dates, durations are float seconds.
 """
 

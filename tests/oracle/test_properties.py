@@ -14,7 +14,7 @@ from tests.generators import Arrival, History, arrivals, histories, lines_of, na
 from tests.oracle import Row, Rules, recompute
 
 RULES = Rules(key=b"a key of sixteen bytes")
-ELSEWHERE = {"ip_geo", "course_title", "chapter_title", "detail"}
+ELSEWHERE = {"ip_geo", "detail"}
 few = settings(max_examples=40, deadline=None)
 
 

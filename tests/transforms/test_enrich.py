@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from lake.transforms.enrich import device_type, enrich_events, is_mobile, with_titles
+from lake.transforms.enrich import device_type, enrich_events, is_mobile
 from tests.transforms.frames import dicts, each
 
 AGENTS = [
@@ -54,26 +54,4 @@ def test_enrich_events__drops_address_and_agent(spark: SparkSession) -> None:
     assert [(r["device_type"], r["is_mobile"]) for r in found[:2]] == [
         ("tablet", True),
         ("unknown", False),
-    ]
-
-
-def test_with_titles__one_row_per_event_whatever_the_catalogue_holds(spark: SparkSession) -> None:
-    catalog = spark.createDataFrame(
-        [("c1", "Zoology", "k1", "Cells"), ("c1", "Biology", "k2", None), ("c2", None, "k1", "X")],
-        "course_id string, course_title string, chapter_id string, chapter_title string",
-    )
-    events = spark.createDataFrame(
-        [(0, "c1", "k1"), (1, "c1", "k9"), (2, "c1", None), (3, None, "k1"), (4, "c2", "k1")],
-        "n int, course_id string, chapter_id string",
-    )
-    titles = [
-        (row["course_title"], row["chapter_title"])
-        for row in dicts(with_titles(events, catalog), "n")
-    ]
-    assert titles == [
-        ("Biology", "Cells"),
-        ("Biology", None),
-        ("Biology", None),
-        (None, None),
-        (None, "X"),
     ]
