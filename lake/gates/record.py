@@ -102,7 +102,8 @@ def _index_page(build_id: str, results: Sequence[GateResult], finished_at: datet
 
 def put_sample(store: ObjectStore, build_id: str, table: Table, rows: DataFrame) -> str | None:
     """Keep up to 100 rows that break an error check as Parquet, with the checks' names in
-    `failed`; without pseudonyms, because this file is outside of retention and erasure.
+    `failed`; of their columns the declared ones without pseudonyms and identifiers, because this
+    file is outside of grants, retention and erasure.
 
     Returns the object's key, or None where no single row is at fault.
     """
@@ -117,8 +118,9 @@ def put_sample(store: ObjectStore, build_id: str, table: Table, rows: DataFrame)
     same_key = F.count(F.lit(1)).over(Window.partitionBy(*table.keys)) > 1
     repeated = F.when(same_key, F.lit(f"unique({', '.join(table.keys)})"))
     broken = F.concat_ws("; ", F.nullif(all_violations(table), F.lit("")), repeated)
-    pseudonyms = [column.name for column in table.columns if column.sensitivity == "pseudonym"]
-    failed = rows.withColumn("failed", broken).where("failed <> ''").drop(*pseudonyms)
+    harmless = [column.name for column in table.columns if column.sensitivity == "none"]
+    shown = [name for name in harmless if name in rows.columns]
+    failed = rows.withColumn("failed", broken).where("failed <> ''").select(*shown, "failed")
     sample = failed.limit(SAMPLE_ROWS).toArrow()
     if sample.num_rows == 0:
         return None

@@ -28,6 +28,7 @@ from schemas.expectations import ROW_COUNT, Expectation, named_checks
 from schemas.table import Column, Table, at_least_rows, between, in_set, matches, ordered
 from schemas.tables import TABLES
 from schemas.tables.operations import GATE_RESULTS
+from schemas.tables.restricted import TICKET_TEXTS
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -206,6 +207,19 @@ def test_check__stops_before_publication_with_a_message_that_helps(
     assert failed == {("v1", "between(share)"), ("v0", "unique(date, visit_id)")}
     outcomes = {row["expectation"]: row["outcome"] for row in kept_results(store)}
     assert outcomes["between(share)"] == outcomes["unique(date, visit_id)"] == "stopped"
+
+
+def test_check__keeps_no_identifier_of_a_restricted_table(
+    spark: SparkSession, store: LocalStore
+) -> None:
+    names = TICKET_TEXTS.column_names
+    ticket = dict.fromkeys(names, "") | {"ticket_id": "T1", "subject": "Ana Lima", "body": "0151 1"}
+    rows = spark.createDataFrame([[*ticket.values(), "a@b.org"]], [*names, "email"])
+    with pytest.raises(GateFailed, match=r"matches\(student_hash\)"):
+        Gate(store, "build-1").check(TICKET_TEXTS, rows, [DAY])
+    sample = pq.read_table(store.delta_uri(f"gates/samples/build-1/{TICKET_TEXTS.name}.parquet"))
+    assert sample["ticket_id"].to_pylist() == ["T1"]
+    assert {"subject", "body", "student_hash", "email"}.isdisjoint(sample.column_names)
 
 
 def test_check__lets_good_rows_pass(spark: SparkSession, store: LocalStore) -> None:
