@@ -30,7 +30,6 @@ FIRST_LETTERS = 16
 UTF8_SEQUENCE = re.compile(
     rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}"
 )
-NOT_ASCII = re.compile(rb"[\x80-\xff]")
 ASCII = bytes(range(128))
 UNDEFINED_IN_CP1252 = bytes((0x81, 0x8D, 0x8F, 0x90, 0x9D))
 DEFINED_IN_CP1252 = bytes(set(range(256)) - set(UNDEFINED_IN_CP1252))
@@ -44,6 +43,24 @@ KINDS = (
 # Bytes that no text has; NUL is left out, as damaged exports hold some.
 CONTROLS = bytes(set(range(1, 32)) - set(b"\t\n\v\f\r\x1a\x1b"))
 CONTROLS_SHARE = 0.02
+
+
+class _Place:
+    """How far a text was read. line, column: of the letter that comes next, from 1."""
+
+    def __init__(self) -> None:
+        self.line = self.column = 1
+        self._ends_in_return = False
+
+    def pass_over(self, text: str) -> None:
+        """Lines end as files are read: with a line feed, a carriage return, or both."""
+        if not text:
+            return
+        is_split = self._ends_in_return and text[0] == "\n"
+        self.line += text.count("\n") + text.count("\r") - text.count("\r\n") - is_split
+        last_end = max(text.rfind("\n"), text.rfind("\r"))
+        self.column = len(text) - last_end + (self.column - 1 if last_end < 0 else 0)
+        self._ends_in_return = text[-1] == "\r"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +96,17 @@ def find_text(open_bytes: Open, max_bytes: int) -> Text:
         raise FileFault("empty_file", "the file is empty")
     shown = _shown_encoding(head)
     _check_is_text(head, shown)
-    fault = _decodes(chain((head,), chunks), shown or "utf-8")
+    fault, place = _decodes(chain((head,), chunks), shown or "utf-8")
     if fault is None:
         return Text(open_bytes, shown or "utf-8")
     if shown is not None:
         raise FileFault(
-            "not_text", f"the file begins as {shown}, but not all of it is: {fault.reason}"
+            "not_text",
+            f"the file begins as {shown}, but not all of it is: {fault.reason}",
+            place.line,
+            place.column,
         )
-    return Text(open_bytes, _assumed_encoding(_chunks(open_bytes)))
+    return Text(open_bytes, _assumed_encoding(_chunks(open_bytes), place))
 
 
 def _shown_encoding(head: bytes) -> str | None:
@@ -114,45 +134,43 @@ def _check_is_text(head: bytes, encoding: str | None) -> None:
         raise FileFault("not_text", "the file is binary, not text; export it as CSV or JSON")
 
 
-def _decodes(chunks: Iterator[bytes], encoding: str) -> UnicodeDecodeError | None:
-    """The first fault of the chunks in the encoding; all of them are read."""
+def _decodes(chunks: Iterator[bytes], encoding: str) -> tuple[UnicodeDecodeError | None, _Place]:
+    """The first fault of the chunks in the encoding, and its place; all of them are read."""
     decoder = codecs.getincrementaldecoder(encoding)()
     fault: UnicodeDecodeError | None = None
+    place = _Place()
     for chunk in chain(chunks, (b"",)):
         if fault is None:
+            _, state = decoder.getstate()
             try:
-                decoder.decode(chunk, final=not chunk)
+                place.pass_over(decoder.decode(chunk, final=not chunk))
             except UnicodeDecodeError as error:
                 fault = error
-    return fault
+                decoder.setstate((b"", state))
+                place.pass_over(decoder.decode(error.object[: error.start]))
+    return fault, place
 
 
-def _assumed_encoding(chunks: Iterator[bytes]) -> str:
-    """Windows-1252 or Latin-1 for what is not UTF-8.
+def _assumed_encoding(chunks: Iterator[bytes], place: _Place) -> str:
+    """Windows-1252 or Latin-1 for what is not UTF-8, first of all at the place.
 
     Raises FileFault where more of it is UTF-8 than is not: text of another encoding got into it,
     and names would be garbled whichever is taken.
     """
-    whole = stray = lines = 0
-    first_stray: int | None = None
+    whole = stray = 0
     encoding = "cp1252"
     for chunk in chunks:
         whole += len(UTF8_SEQUENCE.findall(chunk))
         others = UTF8_SEQUENCE.sub(b"", chunk).translate(None, ASCII)
         stray += len(others)
-        if others and first_stray is None:
-            without = UTF8_SEQUENCE.sub(lambda match: b" " * len(match[0]), chunk)
-            found = NOT_ASCII.search(without)
-            end = found.start() if found else 0
-            first_stray = lines + chunk[:end].count(b"\n") + 1
-        lines += chunk.count(b"\n")
         if others.translate(None, DEFINED_IN_CP1252):
             encoding = "latin-1"
     if whole > stray:
         raise FileFault(
             "mixed_encoding",
             "a letter is not UTF-8, though most of the file is; export it in one encoding",
-            first_stray,
+            place.line,
+            place.column,
         )
     return encoding
 

@@ -247,11 +247,17 @@ FAULTS: dict[str, tuple[bytes, str, int | None, int | None]] = {
     "very long value": (f"{GOOD}3,{'s' * 3000},d,P,c\n".encode(), "record_too_large", 4, 3),
     "very long line": (HEADER.encode() + b",s" * 3000, "record_too_large", 1, None),
     "two encodings": (
-        GOOD.encode() + "3,ä\n3,ö\n".encode() + b"4,\xe4\n", "mixed_encoding", 6, None,
+        GOOD.encode() + "3,ä\n3,ö\n".encode() + b"4,\xe4\n", "mixed_encoding", 6, 3,
     ),
     "binary": (bytes(range(256)) * 9, "not_text", None, None),
     "workbook": (b"PK\x03\x04" + b"x" * 99, "not_text", None, None),
-    "cut utf-16": (GOOD.encode("utf-16")[:-1], "not_text", None, None),
+    "cut utf-16": (
+        GOOD.encode("utf-16")[:-1], "not_text", 3, len(GOOD.splitlines()[-1]) + 1,
+    ),
+    "half a letter in utf-16": (
+        "id,name\r\n1,Ana\r\n".encode("utf-16") + "2,".encode("utf-16-le") + b"\x00\xd8a\x00",
+        "not_text", 3, 3,
+    ),
     "too large": (GOOD.encode() * 99, "too_large", None, None),
     "bomb": (gzip.compress(GOOD.encode() * 99), "too_large", None, None),
 }  # fmt: skip
