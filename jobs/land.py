@@ -16,8 +16,9 @@ from lake.errors import LakeError
 from lake.landing.naming import readable
 
 if TYPE_CHECKING:
+    from lake.landing.landing import Outcome
     from lake.landing.reading import Limits
-    from lake.landing.watching import LandingPlace
+    from lake.landing.watching import LandingPlace, State
     from lake.settings import Settings
 
 
@@ -43,7 +44,8 @@ def command(files: tuple[Path, ...], zone: str | None, once: bool, source_name: 
     any name, adds nothing. FILEs that you name are read where they lie, and stay there.
 
     Ends with 1 where a file failed. --watch goes on until SIGTERM or Ctrl-C, which let it end the
-    current file.
+    current file; it serves /metrics (files by outcome and reason, rows by source), /healthz and
+    /readyz on LMSLAKE_LANDING_METRICS_PORT.
 
     \b
     Examples:
@@ -129,14 +131,30 @@ def _land_once(settings: Settings, place: LandingPlace) -> None:
 
 def _watch(settings: Settings, place: LandingPlace) -> None:
     from lake.landing.watching import Watch
+    from streaming.landing_metrics import LandingHealth, LandingMetrics
+    from streaming.monitoring import monitored
 
     log_to_stderr()
-    tally = Tally()
+    tally, metrics = Tally(), LandingMetrics()
+    pause = max(settings.landing_poll_seconds, settings.landing_settle_seconds)
+    health = LandingHealth(pause)
     watch = Watch(place, settings.landing_settle_seconds, settings.landing_poll_seconds)
-    with stopping_on_signals() as (_, call_at_stop):
+
+    def add(outcome: Outcome) -> None:
+        metrics.count(outcome)
+        tally.add(outcome)
+
+    def note(state: State) -> None:
+        metrics.note(state)
+        health.note(state)
+
+    with (
+        monitored(settings.metrics_host, settings.landing_metrics_port, metrics.registry, health),
+        stopping_on_signals() as (_, call_at_stop),
+    ):
         call_at_stop(watch.stop)
         _tell(f"Watching {place.zone.address}; Ctrl-C ends it.")
-        watch.run(tally.add, _tell, _is_outage)
+        watch.run(add, _tell, _is_outage, note)
     tally.end(place.zone.address, is_failure_told=True)
 
 

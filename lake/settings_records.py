@@ -52,6 +52,13 @@ class RecordsSettings(BaseSettings):
     landing_poll_seconds: float = Field(
         10.0, gt=0, description="Between two looks of `land --watch` where nothing wakes it."
     )
+    landing_metrics_port: int = Field(
+        9111,
+        ge=0,
+        le=65_535,
+        description="Port of /metrics, /healthz and /readyz of `land --watch`, on "
+        "LMSLAKE_METRICS_HOST; 0 means none.",
+    )
     landing_max_file_bytes: int = Field(
         4 << 30, ge=1, description="Larger files of records, decompressed, are refused."
     )
@@ -77,7 +84,9 @@ class RecordsSettings(BaseSettings):
         {}, description='Further words of attendance as JSON: {"LATE": true, "EXCUSED": false}.'
     )
     locations: Annotated[dict[str, str], NoDecode, BeforeValidator(_json_object)] = Field(
-        {}, description='Other spellings of towns as JSON: {"NYC": "New York"}.'
+        {},
+        description='Towns and other spellings of them as JSON: {"NYC": "New York", "Leeds": '
+        '"Leeds"}; once it is set, others are flagged.',
     )
     risk_attendance_below: float = Field(
         0.8, gt=0, le=1, description="low_attendance: a smaller share of 30 days is a risk …"

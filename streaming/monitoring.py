@@ -145,8 +145,8 @@ class MonitoringServer:
             raise LakeError(
                 f"/metrics cannot listen on {host}:{port}: {error.strerror or error}\n"
                 "  Set LMSLAKE_METRICS_PORT (of `lmslake stream` LMSLAKE_STREAM_METRICS_PORT, of "
-                "`lmslake records stream`\n  LMSLAKE_SCHOOL_METRICS_PORT) to a free port, or to 0 "
-                "for none."
+                "`lmslake records stream`\n  LMSLAKE_SCHOOL_METRICS_PORT, of `lmslake land "
+                "--watch` LMSLAKE_LANDING_METRICS_PORT) to a free port,\n  or to 0 for none."
             ) from None
         threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True).start()
 

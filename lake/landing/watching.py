@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Literal
 
 from lake.landing.bronze import Bronze
 from lake.landing.landing import Landing, Outcome, land_zone_file
@@ -24,6 +25,9 @@ SHORTEST_PAUSE = 0.2
 
 Tell = Callable[[str], None]
 OnOutcome = Callable[[Outcome], None]
+# looking: at the zone, and taking what is there; well: done with it; away: an outage ended it.
+State = Literal["looking", "well", "away"]
+OnState = Callable[[State], None]
 
 
 class Settling:
@@ -118,21 +122,28 @@ class Watch:
         self._wake.set()
 
     def run(
-        self, on_outcome: OnOutcome, tell: Tell, is_outage: Callable[[Exception], bool]
+        self,
+        on_outcome: OnOutcome,
+        tell: Tell,
+        is_outage: Callable[[Exception], bool],
+        on_state: OnState = lambda _: None,
     ) -> None:
         """Look, take, wait, again. What `is_outage` knows is told and tried again."""
         with self._woken():
             while not self._stopping.is_set():
                 self._wake.clear()
+                on_state("looking")
                 try:
                     is_waiting = self._look_and_take(on_outcome, tell)
                 except Exception as error:
                     if not is_outage(error):
                         raise
                     said = (str(error) or type(error).__name__).splitlines()[0]
+                    on_state("away")
                     tell(f"{said}; trying again in {self._poll_seconds:g} s")
                     self._stopping.wait(self._poll_seconds)
                     continue
+                on_state("well")
                 settled = self._settling.seconds + A_MOMENT
                 if not self._stopping.wait(SHORTEST_PAUSE):
                     self._wake.wait(settled if is_waiting else self._poll_seconds)

@@ -25,7 +25,9 @@ from lake.landing.zone import LocalZone, ZoneFile
 from schemas.records.sources import ATTENDANCE
 from tests.landing.files import ASSESSMENT, GOOD, HEADER, bronze_rows, table_rows
 from tests.landing.zones import School, place_of
-from tests.services import Minio
+from tests.services import Minio, free_port
+from tests.streaming.pages import Pages
+from tests.streaming.world import wait_until
 
 SECONDS = 120.0
 Land = Callable[..., Result]
@@ -313,15 +315,24 @@ def test_land_watch__a_signal_ends_it(school: School, tmp_path: Path) -> None:
         "LMSLAKE_LANDING_SETTLE_SECONDS": "0.05",
     }
     school.put("attendance.csv", f'{GOOD}3,"\n')
+    pages = Pages(free_port())
+    environment["LMSLAKE_LANDING_METRICS_PORT"] = str(pages.port)
     process = subprocess.Popen(
         [program, "land", "--watch"], env=environment, stdout=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
     assert "FAILED unclosed_quote" in process.stdout.readline()
+    school.put("attendance.csv", GOOD)
+    assert "attendance   2 rows" in process.stdout.readline()
+    wait_until(lambda: pages.is_ready, "it is ready")
+    metrics = pages.page("metrics")
+    assert 'lmslake_landing_files_total{outcome="failed",reason="unclosed_quote"} 1.0' in metrics
+    assert 'lmslake_landing_files_total{outcome="landed",reason=""} 1.0' in metrics
+    assert 'lmslake_landing_rows_total{source="attendance"} 2.0' in metrics
     process.send_signal(signal.SIGTERM)
     rest, _ = process.communicate(timeout=SECONDS)
     assert process.returncode == 0
-    assert "1 file: 0 landed (0 rows), 1 failed." in rest
+    assert "2 files: 1 landed (2 rows), 1 failed." in rest
 
 
 @pytest.mark.services
