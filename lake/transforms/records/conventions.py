@@ -19,8 +19,8 @@ class Conventions:
     student_prefix, student_width: how the LMS writes the ids of students, so that records and
     behaviour meet in one pseudonym: `STU`, 3 for STU001; `s-`, 1 for s-1; None: any ids.
     date_order: what 9/12/2025 means. phone_region: country (`GB`) of numbers without a +.
-    presence_words: further words of attendance (`{"LATE": True}`). locations: other spellings
-    of towns (`{"NYC": "New York"}`).
+    presence_words: further words of attendance (`{"LATE": True}`). locations: spellings of towns
+    (`{"NYC": "New York"}`); where there are any, other towns are flagged.
     Raises LakeError where an answer cannot be right.
     """
 

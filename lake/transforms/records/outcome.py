@@ -10,7 +10,8 @@ from pyspark.sql import functions as F
 # A rule takes a column of text and gives a column of struct<value, flag>.
 Rule = Callable[[Column], Column]
 
-# Every flag that there is. Those in the first part leave a value, the others leave null.
+# Every flag that there is. Those in the first part leave a value, the others leave null; so does
+# unknown_value, but for towns.
 FLAGS = {
     "id_unusual": "the id does not have the expected form; it is kept, folded",
     "tz_assumed": "the time has no offset and is read as UTC",
@@ -31,7 +32,7 @@ FLAGS = {
     "not_whole": "a whole number is wanted",
     "unexpected_percent": "a percent sign where points are wanted",
     "out_of_range": "outside of the bounds",
-    "unknown_value": "a word that the vocabulary does not have",
+    "unknown_value": "a word that the vocabulary does not have; a town is kept as it is",
     "email_invalid": "no valid e-mail address",
     "phone_no_region": "a national number, and no region is set",
     "phone_invalid": "no telephone number has this length",

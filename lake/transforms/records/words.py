@@ -122,19 +122,22 @@ def clean_label(text: Column, *, names: Mapping[str, str] | None = None) -> Colu
     """A name to group by (town, subject, category): struct<value: string, flag>.
 
     One line, each word with a capital, so that spellings that differ in case or blanks are one.
-    names: other spellings → the name, as it is to be written (`{"NYC": "New York"}`).
-    Idempotent. There is no flag.
+    names: other spellings → the name, as it is to be written (`{"NYC": "New York"}`). With them a
+    text that is neither a spelling nor a name of them is unknown_value, and is kept all the same.
+    Idempotent.
     """
     spellings = {_key(name): name for name in (names or {}).values()}
     spellings |= {_key(spelling): name for spelling, name in (names or {}).items()}
 
     def judge(line: Column) -> Column:
-        named = _titled(line)
+        judged = outcome(_titled(line))
         if spellings:
             pairs = [F.lit(item) for pair in sorted(spellings.items()) for item in pair]
             given = F.element_at(F.create_map(*pairs), fold_word(line))
-            named = F.coalesce(given, named)
-        return F.when(is_nothing(F.upper(line)), nothing("string")).otherwise(outcome(named))
+            unknown = outcome(_titled(line), "unknown_value")
+            judged = F.when(given.isNotNull(), outcome(given)).otherwise(unknown)
+        is_empty = line.isNull() | is_nothing(F.upper(line))
+        return F.when(is_empty, nothing("string")).otherwise(judged)
 
     return let(one_line(text), judge)
 

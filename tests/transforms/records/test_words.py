@@ -127,7 +127,8 @@ LABELS_WITH_NAMES = {
     **dict.fromkeys(("nyc", "N Y C", "New York City", "new-york", "New York"), ("New York", None)),
     "u.s.a.": ("USA", None),
     "usa": ("USA", None),
-    "LONDON": ("London", None),
+    "LONDON": ("London", "unknown_value"),
+    "n/a": NOTHING,
 }
 LINES = {
     "  Refresh\r\n\tthe page ": ("Refresh the page", None),
