@@ -29,7 +29,8 @@ def command() -> None:
     """List, show and replay rejected records.
 
     Every record that the lake refuses is kept as it was sent, with the reason. After a fix (a new
-    schema version, another setting) a replay takes those that pass now.
+    schema version, another setting) a replay takes those that pass now. Of rows of school records
+    `lmslake records quarantine` does the same.
 
     \b
     Examples:

@@ -8,12 +8,16 @@ import click
 
 from jobs.build import print_progress
 from jobs.cli import run
+from jobs.records_quarantine import command as quarantine_command
+from jobs.records_quarantine import print_asides
 from jobs.records_send import command as send_command
 from jobs.records_stream import command as stream_command
 
 if TYPE_CHECKING:
     from lake.pipelines.build import Progress
+    from lake.pipelines.records.again import Again
     from lake.pipelines.records.build import RecordsReport
+    from lake.settings import Settings
 
 
 @click.group()
@@ -32,9 +36,10 @@ def build_command(*, rederive: bool) -> None:
 
     Takes the landed files that no build has taken. Which files come first makes no difference:
     of several versions of a record the newest is in force, and the history of a student follows
-    from the times that the registers tell. A row that cannot be cleaned is in
-    silver.records_quarantine with its reason; one whose student or course is not known yet waits
-    in silver.records_held. Building again changes no row.
+    from the times that the registers tell. A row that cannot be cleaned is in quarantine with its
+    reason; one whose student or course is not known yet is held until a build takes that one. The
+    most frequent reasons are told at the end, each with a file and line; `lmslake records
+    quarantine` shows the rows. Building again changes no row.
 
     Gold changes on the days, in the months and of the students that the files change. Where the
     rules of risk (LMSLAKE_RISK_…) are others than before, all days are judged anew, new files or
@@ -43,35 +48,60 @@ def build_command(*, rederive: bool) -> None:
     \b
     Examples:
       lmslake land && lmslake records build
-      lmslake sql "SELECT source, reason, count(*) FROM silver.records_quarantine GROUP BY ALL"
+      lmslake records quarantine list
       lmslake sql "SELECT * FROM gold.student_risk_monitor ORDER BY as_of_date DESC LIMIT 20"
       LMSLAKE_RISK_ATTENDANCE_BELOW=0.9 lmslake records build
       spark-submit --properties-file $(lmslake spark-conf) jobs/records.py build
 
     Exit code 0: built, or nothing to do; 1: a gate stopped a table, or another fault.
     """
-    print_report(build_landed(print_progress, rederive=rederive))
+    from lake.settings import Settings
 
-
-def print_report(report: RecordsReport | None) -> None:
-    """Say what became of the rows of each source, and which rows of gold changed."""
+    settings = Settings.from_env()
+    report = build_landed(print_progress, rederive=rederive)
     if report is None:
-        click.echo("Nothing to build: every landed file is in the tables already.")
+        click.echo(_nothing_to_build(settings))
         return
+    print_report(report)
+    print_asides(settings, report)
+
+
+def _nothing_to_build(settings: Settings) -> str:
+    from lake.pipelines.records.contents import landed_contents
+    from lake.storage import open_store
+
+    if landed_contents(open_store(settings)):
+        return "Nothing to build: every landed file is in the tables already."
+    return (
+        f"Nothing to build: no file was landed yet. Put files into {settings.landing_zone}, then:\n"
+        "  lmslake land && lmslake records build\n"
+        "Files of a made-up school, to try it with:\n"
+        f"  lmslake school {settings.landing_zone}"
+    )
+
+
+def print_report(report: RecordsReport) -> None:
+    """Say what became of the rows of each source, and which rows of gold changed."""
     for told in report.sources:
+        again = f" and {told.replayed:,} quarantined" if told.replayed else ""
         click.echo(
             f"{told.source}: {told.rows:,} rows; {told.taken:,} new, "
             f"{told.superseded:,} superseded, {told.duplicates:,} duplicates, "
             f"{told.quarantined:,} quarantined, {told.held:,} held; {told.released:,} of them "
-            f"were held before; {len(told.days):,} days changed"
+            f"were held{again} before; {len(told.days):,} days changed"
         )
     for published in report.gold:
         click.echo(str(published))
     click.echo(f"build {report.build_id}: {report.files:,} files; {report.seconds:.1f} s")
 
 
-def build_landed(progress: Progress, *, rederive: bool = False) -> RecordsReport | None:
-    """Build in a session of its own; starts none where there is nothing to do."""
+def build_landed(
+    progress: Progress, *, rederive: bool = False, again: Again | None = None
+) -> RecordsReport | None:
+    """Build in a session of its own; starts none where there is nothing to do.
+
+    again: what of quarantine is to be judged again.
+    """
     from lake.pipelines.build import open_lake
     from lake.pipelines.records.build import build_records
     from lake.pipelines.records.contents import has_work, is_little
@@ -79,15 +109,18 @@ def build_landed(progress: Progress, *, rederive: bool = False) -> RecordsReport
     from lake.storage import open_store
 
     settings = Settings.from_env()
-    settings.key()
     store = open_store(settings)
-    if not (rederive or has_work(store, settings.risk)):
+    if not (rederive or again or has_work(store, settings.risk)):
         return None
+    settings.key()
     progress("starting Spark")
     with open_lake(settings, "lmslake records build", grows=not is_little(store)) as lake:
-        return build_records(lake, settings.school, progress, settings.risk, rederive=rederive)
+        return build_records(
+            lake, settings.school, progress, settings.risk, rederive=rederive, again=again
+        )
 
 
+command.add_command(quarantine_command)
 command.add_command(send_command)
 command.add_command(stream_command)
 

@@ -80,6 +80,12 @@ class SchoolMetrics:
             ("source", "outcome"),
             registry=registry,
         )
+        self.quarantined = Counter(
+            "lmslake_school_quarantined_rows",
+            "Those of them that builds quarantined, by reason.",
+            ("source", "reason"),
+            registry=registry,
+        )
         self.newest_day = Gauge(
             "lmslake_school_newest_day_timestamp_seconds",
             "Start of the newest day whose facts a build has changed.",
@@ -107,6 +113,8 @@ class SchoolMetrics:
         for told in report.sources:
             for outcome in OUTCOMES:
                 self.rows.labels(told.source, outcome).inc(getattr(told, outcome))
+            for reason, count in told.reasons.items():
+                self.quarantined.labels(told.source, reason).inc(count)
         self._newest = max([self._newest, *report.days])
         if report.days:
             start = datetime.combine(self._newest, datetime.min.time(), UTC)

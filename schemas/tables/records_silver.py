@@ -348,7 +348,10 @@ RECORD_BUILDS = replace(
     doc="The journal of builds of school records: `publishing` before the first table changes, "
     "`finished` after the last; a build without the second is repaired by the next one.",
     columns=tuple(
-        column.with_(doc="Contents that the build takes, as source/content_hash.")
+        column.with_(
+            doc="Contents that the build takes, as source/content_hash; what of quarantine it "
+            "judges again, as quarantine/source/reason."
+        )
         if column.name == "paths"
         else column.with_(
             doc="Once finished: days whose facts or rows of gold it changed, and the first day of "

@@ -6,9 +6,8 @@ LMSLAKE_TEST_SEED draws another school and other orders.
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -17,9 +16,9 @@ from lake.pipelines.records.build import RecordsReport, build_records
 from lake.pipelines.records.received import PARENTS
 from lake.school import Delivery, School, write_school
 from lake.storage import LocalStore
-from lake.tables import LakeTables
 from schemas.tables import TABLES
 from tests.pipelines.conftest import OpenLake
+from tests.pipelines.crashing import CrashError, CrashingTables
 from tests.pipelines.records_world import (
     COMPARED,
     CONTACTS,
@@ -39,32 +38,6 @@ from tests.pipelines.records_world import (
     true_rows,
     versions_of,
 )
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
-
-class CrashError(Exception):
-    """Stands for the end of the process."""
-
-
-@dataclass
-class CrashingTables(LakeTables):
-    """Tables whose n-th write is the last thing that its process does."""
-
-    inner: LakeTables
-    writes_left: int
-    names: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        super().__init__(self.inner.spark, self.inner._store)
-
-    def _write(self, name: str, rows: DataFrame, *arguments: Any, **more: Any) -> int:
-        if not self.writes_left:
-            raise CrashError(name)
-        self.writes_left -= 1
-        self.names.append(name)
-        return super()._write(name, rows, *arguments, **more)
 
 
 @dataclass

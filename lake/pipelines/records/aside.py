@@ -10,12 +10,17 @@ from pyspark.sql import functions as F
 from lake.pipelines.event_rows import cached
 from lake.pipelines.records.digest import SEPARATOR, canonical
 from lake.pipelines.records.publish import difference, publish_partitions
-from lake.pipelines.records.received import HELD, POINTER, Pass, Received, with_missing
+from lake.pipelines.records.received import (
+    CONFLICTING,
+    HELD,
+    POINTER,
+    QUARANTINE,
+    Pass,
+    Received,
+    with_missing,
+)
 from lake.pipelines.records.versions import Order, outdone
 from schemas.tables import TABLES
-
-QUARANTINE = "silver.records_quarantine"
-CONFLICTING = "conflicting_version"
 
 
 def publish_quarantine(
@@ -25,7 +30,8 @@ def publish_quarantine(
 
     What a newer version takes out of force contradicts nothing any more, and goes. ranked: rows of
     the table that counts the source's rows; news: their `news_aside`. Before that table changes:
-    what an old row in force loses to may be taken again, the old row's place not.
+    what an old row in force loses to may be taken again, the old row's place not. A row that is in
+    quarantine already has today's reason afterwards.
     """
     tables, source = work.lake.tables, received.report.source
     stored_rows = tables.rows_at_most(QUARANTINE, [source])
@@ -42,7 +48,43 @@ def publish_quarantine(
     kept = _still_conflicting(stored, outdone(ranked), order) if has_outdone else stored
     # Of each new row an old one may lose.
     at_most = 2 * received.report.rows + stored_rows
-    _publish(work, QUARANTINE, source, _one_each(kept.unionByName(declared)), stored, at_most)
+    others = kept.join(declared.select(*POINTER), list(POINTER), "left_anti")
+    rows = _one_each(others.select(*declared.columns).unionByName(declared))
+    _publish(work, QUARANTINE, source, rows, stored, at_most)
+
+
+def note_passed(work: Pass, received: Received) -> None:
+    """Remember which rows of quarantine that are judged again have no hard failure any more.
+
+    Collected: once silver is published the rows are no longer at hand.
+    """
+    if received.again is None or not received.report.replayed:
+        return
+    again = received.again.where("NOT is_held").select(*POINTER)
+    passed = received.rows.where(F.col("reason").isNull()).join(again, list(POINTER), "left_semi")
+    by_content = passed.groupBy("_content_hash").agg(F.collect_list("_row").alias("_row"))
+    work.passed[received.report.source] = by_content.toArrow()
+
+
+def release_passed(work: Pass) -> int:
+    """Let go of the rows that were judged again and passed; returns how many.
+
+    After all else: a build that was killed before finds them in quarantine, and judges them again.
+    A version that another one contradicts stays.
+    """
+    tables, released = work.lake.tables, 0
+    for source, passed in work.passed.items():
+        if not passed.num_rows:
+            continue
+        by_content = work.lake.spark.createDataFrame(passed)
+        pointers = by_content.select("_content_hash", F.explode("_row").alias("_row"))
+        stored = tables.declared(TABLES[QUARANTINE], tables.read_days(QUARANTINE, [source]))
+        marked = stored.join(pointers.withColumn("passed", F.lit(True)), list(POINTER), "left")
+        goes = F.col("passed").isNotNull() & (F.col("reason") != CONFLICTING)
+        rest = marked.where(~goes).select(*stored.columns)
+        released += marked.where(goes).count()
+        _publish(work, QUARANTINE, source, rest, stored, tables.rows_at_most(QUARANTINE, [source]))
+    return released
 
 
 def conflicting(losers: DataFrame, order: Order) -> DataFrame:

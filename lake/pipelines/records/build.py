@@ -20,19 +20,28 @@ from lake.pipelines.identity import (
     other_conventions,
 )
 from lake.pipelines.journal import Journal, Touched, new_build_id
-from lake.pipelines.records.aside import QUARANTINE, publish_held
+from lake.pipelines.records.again import again_paths, with_unfinished
+from lake.pipelines.records.aside import note_passed, publish_held, release_passed
 from lake.pipelines.records.contents import Content, pending_contents, records_journal
 from lake.pipelines.records.facts import TARGETS, build_target
 from lake.pipelines.records.gold import CLASSES, RISKS, fact_days, is_derived, publish_gold
 from lake.pipelines.records.people import build_students, publish_directory
 from lake.pipelines.records.publish import Published
-from lake.pipelines.records.received import HELD, PARENTS, Pass, SourceReport, receive
+from lake.pipelines.records.received import (
+    HELD,
+    PARENTS,
+    QUARANTINE,
+    Pass,
+    SourceReport,
+    receive,
+)
 from lake.pipelines.records.touch import Moved, Touch
 from lake.transforms.records.conventions import Conventions
 from lake.transforms.records.risk import RiskRules
 
 if TYPE_CHECKING:
     from lake.pipelines.build import Lake
+    from lake.pipelines.records.again import Again
 
 # Parents before those who name them.
 ORDER = (
@@ -44,13 +53,19 @@ CONTACTS = ("student_name", "email", "phone", "date_of_birth")
 
 @dataclass
 class RecordsReport:
-    """What a build did."""
+    """What a build did. contents: hashes of the files that it took. let_go: rows that it judged
+    again and that left quarantine."""
 
     build_id: str
-    files: int
+    contents: frozenset[str]
     sources: list[SourceReport] = field(default_factory=list)
     gold: list[Published] = field(default_factory=list)
+    let_go: int = 0
     seconds: float = 0.0
+
+    @property
+    def files(self) -> int:
+        return len(self.contents)
 
     @property
     def days(self) -> set[date]:
@@ -65,13 +80,15 @@ def build_records(
     rules: RiskRules | None = None,
     *,
     rederive: bool = False,
+    again: Again | None = None,
 ) -> RecordsReport | None:
     """Take the landed files that no build has taken yet into silver, and gold with it.
 
     None where there are none; with `rederive` all of gold is derived anew from silver in any case,
     and of it what tells risk where the rules are others than those that it was derived by.
+    `again`: rows of quarantine that are judged like rows of new files, and leave it if they pass.
     Which files come in one build, and in which order, makes no difference to any row. What a
-    killed build left half done is derived anew: silver from its own files, and all of gold, as
+    killed build left half done is derived anew: silver from its own rows, and all of gold, as
     nothing tells which of its days and students the build had changed. Raises GateFailed where a
     gate stops a table, and LeaseHeld where another process builds for longer than the settings let
     it wait, and LakeError where an older version divided a table of the lake otherwise.
@@ -85,7 +102,8 @@ def build_records(
         unfinished = journal.unfinished()
         contents = pending_contents(lake.store, journal, unfinished)
         has_new_rules = has_other_rules(lake.store, rules)
-        if not (contents or unfinished or rederive or has_new_rules):
+        again = with_unfinished(again or {}, unfinished)
+        if not (contents or unfinished or rederive or has_new_rules or again):
             return None
         if unfinished:
             progress("repairing what an unfinished build left")
@@ -97,12 +115,14 @@ def build_records(
                 "keep what was made of them (docs/runbook.md, “A convention changed”)"
             )
         is_whole = bool(unfinished) or rederive or not is_derived(lake.tables)
-        has_parents = any(content.source in PARENTS for content in contents)
-        report = RecordsReport(new_build_id(), len(contents))
+        has_parents = not {*again, *(content.source for content in contents)}.isdisjoint(PARENTS)
+        hashes = frozenset(content.content_hash for content in contents)
+        report = RecordsReport(new_build_id(), hashes)
         with Gate(lake.store, report.build_id) as gate:
             work = Pass(
-                lake, gate, school, bool(unfinished), has_parents, Touch(is_whole), ExitStack()
-            )
+                lake, gate, school, bool(unfinished), has_parents, Touch(is_whole), ExitStack(),
+                again,
+            )  # fmt: skip
             _build(work, journal, contents, report, rules, progress)
         for left in unfinished:
             journal.record(left.build_id, "repaired", left.touched)
@@ -128,7 +148,7 @@ def _build(
     progress: Progress,
 ) -> None:
     started = time.monotonic()
-    paths = [content.path for content in contents]
+    paths = [*(content.path for content in contents), *again_paths(work.again)]
     work.lake.check_lease()
     journal.record(report.build_id, "publishing", Touched(), paths)
     moved: Moved | None = None
@@ -139,6 +159,8 @@ def _build(
     judges_all = has_other_rules(work.lake.store, rules)
     report.gold = publish_gold(work, rules, progress, judges_all=judges_all)
     keep_rules(work.lake.store, rules)
+    with ExitStack() as work.caches:
+        report.let_go = release_passed(work)
     work.lake.check_lease()
     journal.record(report.build_id, "finished", Touched(_changed_days(work, report)), paths)
     report.seconds = time.monotonic() - started
@@ -166,6 +188,8 @@ def _build_source(
 ) -> Moved | None:
     """Take the source's rows; returns whose class is another one, as far as it is known now."""
     received = receive(work, source, contents)
+    if received:
+        note_passed(work, received)
     if source == "students":
         moved = build_students(work, received) if received else None
     elif received and source == "students_enrollment":

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import date
+from functools import reduce
 from typing import TYPE_CHECKING
 
 from pyspark.sql import DataFrame
@@ -19,8 +21,11 @@ from lake.transforms.records.mappings import cleaning
 from schemas.records import SOURCES
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from lake.gates import Gate
     from lake.pipelines.build import Lake
+    from lake.pipelines.records.again import Again
     from lake.pipelines.records.contents import Content
     from lake.pipelines.records.touch import Touch
     from lake.transforms.records.conventions import Conventions
@@ -28,15 +33,18 @@ if TYPE_CHECKING:
 POINTER = ("_content_hash", "_row")
 PARENTS = ("students", "course_catalog")
 HELD = "silver.records_held"
+QUARANTINE = "silver.records_quarantine"
+CONFLICTING = "conflicting_version"
 
 
 @dataclass
 class SourceReport:
     """What became of a source's rows: `rows` is the sum of the next five.
 
-    rows: of the build's files, and those that were held and are taken again (`released`). taken:
-    now in force. superseded: others are newer. duplicates: say what another row says. quarantined:
-    cannot be kept, or contradict the row in force of their version.
+    rows: of the build's files, and those that were held (`released`) or in quarantine (`replayed`)
+    and are read again. taken: now in force. superseded: others are newer. duplicates: say what
+    another row says. quarantined: cannot be kept, or contradict the row in force of their version.
+    reasons: of the quarantined ones, each with its number.
     """
 
     source: str
@@ -47,12 +55,16 @@ class SourceReport:
     quarantined: int = 0
     held: int = 0
     released: int = 0
+    replayed: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
     days: set[date] = field(default_factory=set)
 
     def count(self, counted: Sequence[int]) -> None:
         """Note the `counts` of ranked rows."""
         self.taken, self.superseded, conflicting, self.duplicates = counted
         self.quarantined += conflicting
+        if conflicting:
+            self.reasons[CONFLICTING] += conflicting
 
 
 @dataclass
@@ -68,6 +80,10 @@ class Pass:
     touch: Touch
     # Cached frames of the source or table that is at work.
     caches: ExitStack
+    # What of quarantine is judged again; and per source which of these rows pass now, as
+    # _content_hash and a list of _row.
+    again: Again = field(default_factory=dict)
+    passed: dict[str, pa.Table] = field(default_factory=dict)
 
     @property
     def looks_at_held(self) -> bool:
@@ -77,38 +93,48 @@ class Pass:
 
 @dataclass
 class Received:
-    """Rows of one source, cached. good: those that silver takes."""
+    """Rows of one source, cached. good: those that silver takes. again: POINTER of those that were
+    set aside before, None where there are none."""
 
     rows: DataFrame
     good: DataFrame
     report: SourceReport
+    again: DataFrame | None = None
 
 
 @dataclass(frozen=True)
 class Released:
-    """Held rows whose parents are known now: which, how many, in which files."""
+    """Rows that were set aside and are read again: which, how many, in which files.
+
+    held: those whose parents are known now; replayed: of quarantine.
+    """
 
     pointers: DataFrame | None = None
-    count: int = 0
+    held: int = 0
+    replayed: int = 0
     hashes: frozenset[str] = frozenset()
 
 
 def receive(work: Pass, source: str, contents: Sequence[Content]) -> Received | None:
-    """Rows of the contents, and of what was held and need not be; None where there is nothing.
+    """Rows of the contents, and of what was set aside and need not be; None where there are none.
 
     Columns: those of clean_rows, POINTER, _defect, and missing (which parent is not known).
     """
     released = _released(work, source)
     total = sum(content.row_count for content in contents)
-    if not total and not released.count:
+    if not total and released.pointers is None:
         return None
     rows = cached(_judged(work, source, contents, released), work.caches)
     counted = rows.agg(F.count(F.lit(1)), F.count("reason"), F.count("missing")).collect()[0]
     report = SourceReport(
-        source, counted[0], quarantined=counted[1], held=counted[2], released=released.count
-    )
+        source, counted[0], quarantined=counted[1], held=counted[2],
+        released=released.held, replayed=released.replayed,
+    )  # fmt: skip
+    if report.quarantined:
+        named = rows.where(F.col("reason").isNotNull()).groupBy("reason").count()
+        report.reasons.update(dict(named.collect()))
     good = rows.where(F.col("reason").isNull() & F.col("missing").isNull())
-    return Received(rows, good, report)
+    return Received(rows, good, report, released.pointers)
 
 
 def _judged(work: Pass, source: str, contents: Sequence[Content], released: Released) -> DataFrame:
@@ -175,10 +201,21 @@ def with_missing(work: Pass, source: str, rows: DataFrame) -> DataFrame:
 
 
 def _released(work: Pass, source: str) -> Released:
-    if source in PARENTS or not work.looks_at_held:
+    tables = work.lake.tables
+    aside: list[DataFrame] = []
+    if source not in PARENTS and work.looks_at_held:
+        known = with_missing(work, source, tables.read_days(HELD, [source]))
+        free = known.where(F.col("missing").isNull())
+        aside.append(free.select(*POINTER, F.lit(True).alias("is_held")))
+    if reasons := work.again.get(source):
+        stored = tables.read_days(QUARANTINE, [source])
+        chosen = stored.where(F.col("reason").isin(sorted(reasons)))
+        aside.append(chosen.select(*POINTER, F.lit(False).alias("is_held")))
+    if not aside:
         return Released()
-    held = work.lake.tables.read_days(HELD, [source])
-    known = with_missing(work, source, held).where(F.col("missing").isNull())
-    pointers = cached(known.select(*POINTER), work.caches)
-    counted = pointers.agg(F.count(F.lit(1)), F.collect_set("_content_hash")).collect()[0]
-    return Released(pointers, counted[0], frozenset(counted[1])) if counted[0] else Released()
+    pointers = cached(reduce(DataFrame.unionByName, aside), work.caches)
+    is_held = F.col("is_held")
+    held, replayed, hashes = pointers.agg(
+        F.count_if(is_held), F.count_if(~is_held), F.collect_set("_content_hash")
+    ).collect()[0]
+    return Released(pointers, held, replayed, frozenset(hashes)) if hashes else Released()
