@@ -14,9 +14,9 @@ from jobs.audit import print_records
 from lake.audit_records import RecordsAudit, RecordsLine, audit_records
 from lake.pipelines.build import open_lake
 from lake.pipelines.journal import Touched
-from lake.pipelines.records.aside import CONFLICTING
 from lake.pipelines.records.build import build_records
 from lake.pipelines.records.contents import landed_contents, records_journal
+from lake.pipelines.records.received import CONFLICTING
 from lake.school import School, write_school
 from lake.settings import Settings
 from lake.storage import LocalStore

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from deltalake import DeltaTable
 
 from lake.delta_reading import delta_rows
-from lake.pipelines.records.aside import CONFLICTING
+from lake.pipelines.records.received import CONFLICTING
 from lake.school import Delivery, School
 from lake.school.life import Record, Value
 from lake.school.rows import Placed, SetAside

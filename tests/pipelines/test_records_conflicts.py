@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from pydantic import SecretStr
 
 from lake.audit_records import audit_records
-from lake.pipelines.records.aside import CONFLICTING
 from lake.pipelines.records.build import build_records
+from lake.pipelines.records.received import CONFLICTING
 from lake.settings import Settings
 from lake.storage import LocalStore
 from tests.landing.zones import School as Zone
