@@ -60,7 +60,8 @@ def check_lake(settings: Settings, acknowledged: Path, has_stream: bool) -> Verd
             verdict.faults.append(f"{topic}/{partition} {offset} was acknowledged twice")
         sent[topic, int(partition)][int(offset)] = event_id
         verdict.acknowledged += 1
-    check_spans(rows, sent, verdict)
+    # What a replay has moved to raw was counted with its flush.
+    check_spans([row for row in rows if not row.replaces], sent, verdict)
     for record in quarantined_records(store, ledger):
         sent[record["topic"], record["partition"]].pop(record["offset"], None)
     connection = connect(settings)

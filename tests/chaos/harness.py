@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -18,6 +18,8 @@ from urllib.parse import urlsplit
 
 import psutil
 
+from tests.chaos.programs import Program
+from tests.chaos.upkeep import MAX_EVENT_AGE_DAYS, Upkeep
 from tests.pipelines.killing import SMALL_JVM, Victim
 from tests.services import Kafka, Minio, free_port, running_kafka, running_minio
 from tests.streaming.pages import Pages
@@ -35,7 +37,6 @@ TICK_SECONDS = 0.25
 RESTART_SECONDS = (0.5, 3.0)
 PATIENCE_SECONDS = 600.0
 START_SECONDS = 600.0
-STOP_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ class Plan:
     seed: int
     has_stream: bool = True
     late: float = 0.0
+    has_upkeep: bool = False
 
     def strikes(self) -> list[Strike]:
         """`kills` kills, each kind in turn, one in each equal part of the time, and one zombie."""
@@ -70,89 +72,6 @@ class Strike:
 
     at: float
     kind: StrikeKind
-
-
-class Program:
-    """A process that can be killed with all of its children and started again, as it was."""
-
-    def __init__(
-        self, name: str, command: list[str], environment: dict[str, str], log: Path
-    ) -> None:
-        self.name, self.log = name, log
-        self._command, self._environment = command, environment
-        self._process: psutil.Process | None = None
-        self._children: list[subprocess.Popen[bytes]] = []
-        self._groups: list[int] = []
-
-    def adopt(self, process: psutil.Process) -> None:
-        """It runs already, started by someone else."""
-        self._process = process
-
-    def start(self) -> None:
-        with self.log.open("ab") as output:
-            child = subprocess.Popen(
-                self._command,
-                env=self._environment,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
-        self._children.append(child)
-        self._groups.append(child.pid)
-        self._process = psutil.Process(child.pid)
-
-    @property
-    def exit_code(self) -> int | None:
-        """None while it runs; negative after a signal."""
-        assert self._process is not None
-        try:
-            code: int | None = self._process.wait(0)
-        except psutil.TimeoutExpired:
-            return None
-        return code or 0
-
-    @property
-    def is_running(self) -> bool:
-        return self._process is not None and self.exit_code is None
-
-    def signal(self, number: signal.Signals) -> None:
-        assert self._process is not None
-        self._process.send_signal(number)
-
-    def kill(self, victim: Victim = "all") -> None:
-        """kill -9 of the process and its children, or only of Spark's "python" or "java"."""
-        assert self._process is not None
-        children = self._process.children(recursive=True)
-        doomed = [self._process, *children]
-        if victim == "python":
-            doomed = [self._process]
-        elif victim == "java":
-            doomed = [child for child in children if child.name() == "java"] or doomed
-        for process in doomed:
-            with suppress(psutil.NoSuchProcess):
-                process.kill()
-        if self._process in doomed:
-            self._process.wait(STOP_SECONDS)
-
-    def stop(self, seconds: float = STOP_SECONDS) -> int:
-        """SIGTERM and its end; gives the exit code."""
-        self.signal(signal.SIGTERM)
-        assert self._process is not None
-        code: int | None = self._process.wait(seconds)
-        return code or 0
-
-    def clear_away(self) -> None:
-        """Whatever is left of what `start` has started, children that lost their parent too."""
-        for group in self._groups:
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(group, signal.SIGKILL)
-        for child in self._children:
-            with suppress(ChildProcessError):
-                child.wait()
-
-    @property
-    def output(self) -> str:
-        return self.log.read_text(errors="replace") if self.log.exists() else ""
 
 
 @dataclass
@@ -181,11 +100,17 @@ class Platform:
     producer: Program
     acknowledged: Path
     say: Callable[[str], None]
+    upkeep: Upkeep = field(init=False)
     recoveries: list[Recovery] = field(default_factory=list)
     ended_by_themselves: list[str] = field(default_factory=list)
     _began: float = field(default_factory=time.monotonic)
     _restart_at: dict[str, float] = field(default_factory=dict)
     _continue_at: dict[str, float] = field(default_factory=dict)
+    _without_jvm: set[str] = field(default_factory=set)
+    _commands: list[Program] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.upkeep = Upkeep(self._command, self.tell)
 
     def tell(self, text: str) -> None:
         """A line of the timeline."""
@@ -199,21 +124,32 @@ class Platform:
         began = time.monotonic()
         self.tell(f"strikes begin: {len(strikes)}")
         # Where all is slow some strikes come after the time.
-        while (now := time.monotonic() - began) < plan.seconds or strikes or self._is_recovering:
+        while (
+            (now := time.monotonic() - began) < plan.seconds
+            or strikes
+            or self._is_recovering
+            or (plan.has_upkeep and not self.upkeep.has_done_all)
+        ):
             assert now < plan.seconds + PATIENCE_SECONDS, self._unrecovered()
             assert self.producer.is_running, self.producer.output[-4_000:]
             if strikes and now >= strikes[0].at and self._strike(strikes[0], chance):
                 strikes.pop(0)
             self._supervise(chance)
             self._note_recoveries()
+            if plan.has_upkeep:
+                self.upkeep.look(is_store_struck=self._is_store_struck)
             time.sleep(TICK_SECONDS)
+        self._end_upkeep()
         self._rest()
 
-    def lmslake(self, *arguments: str, seconds: float = 1_800.0) -> tuple[int, str]:
-        """A command to its end: exit code, and all that it printed."""
+    def lmslake(
+        self, *arguments: str, seconds: float = 1_800.0, root: str | None = None
+    ) -> tuple[int, str]:
+        """A command to its end, on another root if one is given: exit code, and what it printed."""
+        roots = {"LMSLAKE_ROOT": root} if root else {}
         done = subprocess.run(
             [str(Path(sys.executable).with_name("lmslake")), *arguments],
-            env=self.environment,
+            env=self.environment | roots,
             capture_output=True,
             text=True,
             timeout=seconds,
@@ -233,6 +169,27 @@ class Platform:
             "everything has begun to work",
         )
         self.tell(f"everything works, {plan.rate:,.0f} events/s come")
+
+    def _command(self, name: str, arguments: list[str]) -> Program:
+        program = _lmslake(name, arguments, self.environment, self.folder / "logs")
+        self._commands.append(program)
+        return program
+
+    def clear_away(self) -> None:
+        """What is left of all processes but those of the services."""
+        for program in (*self.programs.values(), self.producer, *self._commands):
+            program.clear_away()
+
+    @property
+    def _is_store_struck(self) -> bool:
+        return any(r.kind == "store" and r.seconds is None for r in self.recoveries)
+
+    def _end_upkeep(self) -> None:
+        def is_over() -> bool:
+            self.upkeep.look(is_store_struck=False, starts=False)
+            return self.upkeep.is_at_rest
+
+        self._wait(is_over, "the last command of the upkeep ends")
 
     @property
     def _of_lake(self) -> list[str]:
@@ -254,6 +211,8 @@ class Platform:
             if strike.kind == "stream":
                 part = chance.choice(("all", "all", "python", "java"))
             program.kill(part)
+            if part == "java":
+                self._without_jvm.add(victim)
             self.tell(f"kill -9 {victim}" + (f" ({part})" if part != "all" else ""))
             if not program.is_running:
                 self._restart_at[victim] = time.monotonic() + chance.uniform(*RESTART_SECONDS)
@@ -271,11 +230,15 @@ class Platform:
             if program.is_running:
                 continue
             if name not in self._restart_at:
-                self.ended_by_themselves.append(f"{name} ({program.exit_code})")
-                self.tell(f"{name} ended by itself with {program.exit_code}")
+                if name in self._without_jvm:
+                    self.tell(f"{name} ended with its JVM, with {program.exit_code}")
+                else:
+                    self.ended_by_themselves.append(f"{name} ({program.exit_code})")
+                    self.tell(f"{name} ended by itself with {program.exit_code}")
                 self._restart_at[name] = now + chance.uniform(*RESTART_SECONDS)
             elif now >= self._restart_at[name]:
                 del self._restart_at[name]
+                self._without_jvm.discard(name)
                 program.start()
                 self.tell(f"{name} is started again")
 
@@ -376,6 +339,8 @@ def platform(folder: Path, plan: Plan, say: Callable[[str], None] = print) -> It
         kafka = stack.enter_context(running_kafka(places["kafka"]))
         minio = stack.enter_context(running_minio(places["minio"]))
         environment = _environment(kafka, minio)
+        if plan.has_upkeep:
+            environment["LMSLAKE_MAX_EVENT_AGE_DAYS"] = str(MAX_EVENT_AGE_DAYS)
         programs, pages = {}, {}
         for name, mark in (
             ("broker", str(places["kafka"] / "server.properties")),
@@ -398,11 +363,11 @@ def platform(folder: Path, plan: Plan, say: Callable[[str], None] = print) -> It
             programs[name] = _lmslake(name, arguments, environment | ports, places["logs"])
         acknowledged = folder / "acknowledged.tsv"
         producer = _lmslake("producer", _produce(plan, acknowledged), environment, places["logs"])
-        for program in (*programs.values(), producer):
-            stack.callback(program.clear_away)
-        yield Platform(
+        running = Platform(
             folder, kafka, minio, environment, programs, pages, producer, acknowledged, say
         )
+        stack.callback(running.clear_away)
+        yield running
 
 
 def _environment(kafka: Kafka, minio: Minio) -> dict[str, str]:

@@ -51,7 +51,7 @@ def test_check_spans__finds_what_is_lost_and_doubled() -> None:
 
 
 def test_platform__killed_piece_by_piece_loses_nothing(tmp_path: Path) -> None:
-    plan = Plan(seconds=60, rate=150, kills=4, seed=SEED)
+    plan = Plan(seconds=60, rate=150, kills=4, seed=SEED, late=0.01)
     running, verdict = survive(plan, tmp_path)
     told = summary(running, verdict)
     print(told)

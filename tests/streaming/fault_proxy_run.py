@@ -8,12 +8,13 @@ from __future__ import annotations
 import gzip
 import hashlib
 import signal
+import sys
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -31,7 +32,9 @@ FLUSH_RECORDS = 500
 RECORDS_PER_POLL = 2_000
 PATIENCE_SECONDS = 600.0
 POISON = b'{"event_id":'
-# All of a kind at once; `slow` is none: the store works on.
+# Longer than the clients' own limits: a shorter outage may be over before it is noticed.
+LONG_SECONDS = 60.0
+# All of a kind at once.
 OUTAGES = (
     Fault("error", status=500),
     Fault("error", status=503),
@@ -41,23 +44,31 @@ OUTAGES = (
     Fault("lost_answer"),
     Fault("hang"),
 )
+# It holds up and breaks nothing.
+SLOW = Fault("slow")
 
 
 @dataclass(frozen=True, slots=True)
 class Survived:
-    """How an outage went; all times in seconds, `noticed` and `recovered` since its begin and
-    its end."""
+    """How an outage went; all times in seconds, `noticed` (None: it need not be) and `recovered`
+    since its begin and its end."""
 
     fault: str
     lasted: float
-    noticed: float
+    noticed: float | None
     recovered: float
     most_buffered: int
     struck: int
 
+    @property
+    def is_good(self) -> bool:
+        """Recovered in less time than a long outage took."""
+        return self.lasted < LONG_SECONDS or self.recovered < self.lasted
+
     def __str__(self) -> str:
+        noticed = "" if self.noticed is None else f"noticed after {self.noticed:4.1f} s, "
         return (
-            f"{self.fault:12} lasted {self.lasted:5.1f} s, noticed after {self.noticed:4.1f} s, "
+            f"{self.fault:12} lasted {self.lasted:5.1f} s, {noticed}"
             f"recovered within {self.recovered:4.1f} s, at most {self.most_buffered:,} records "
             f"held, {self.struck:,} requests struck"
         )
@@ -95,7 +106,10 @@ class ProxiedArchive:
         wait_until(is_done, "everything is archived", PATIENCE_SECONDS)
 
     def live_through(self, fault: Fault, seconds: float) -> Survived:
-        """The whole store is away for so long, while events come. Asserts that /readyz tells it."""
+        """The fault goes on for so long, while events come.
+
+        Where it strikes all requests the store is away: asserts that /readyz tells it.
+        """
         self.send(400)
         self.wait_for_all()
         wait_until(lambda: self.pages.is_ready, "ready before the outage")
@@ -103,10 +117,14 @@ class ProxiedArchive:
         self.proxy.begin(fault)
         began = time.monotonic()
         self.send(3_000)
-        wait_until(lambda: self.pages.page("readyz") == "503", f"{fault.name} is noticed")
-        noticed = time.monotonic() - began
+        noticed = None
+        if fault.share == 1.0 and fault.kind != "slow":
+            wait_until(lambda: self.pages.page("readyz") == "503", f"{fault.name} is noticed")
+            noticed = time.monotonic() - began
         while time.monotonic() < began + seconds:
             assert self.pages.page("healthz") == "ok\n"
+            if noticed is None:
+                self.send(100)  # and struck are flushes, one after the other
             time.sleep(0.25)
         self.proxy.end()
         ended = time.monotonic()
@@ -190,17 +208,30 @@ def proxied_archive(
 @click.command()
 @click.option("--seconds", default=60.0, help="How long each outage lasts.")
 @click.option("--only", default="", help="Names of faults, separated by commas; all without it.")
-def main(seconds: float, only: str) -> None:
-    """Take the whole store away from an archiver, once in each way, and see that nothing is lost.
+@click.option(
+    "--share",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="Share of the requests that go wrong; with 1 the store is away.",
+)
+def main(seconds: float, only: str, share: float) -> None:
+    """Let a store go wrong before an archiver, once in each way, and see that nothing is lost.
+
+    Exit code 1 where the archiver recovers from a fault of a minute or more in no less time than
+    it took.
 
     \b
     Examples:
       python -m tests.streaming.fault_proxy_run
+      python -m tests.streaming.fault_proxy_run --share 0.1
       python -m tests.streaming.fault_proxy_run --seconds 120 --only hang,error_503
     """
-    wanted = set(only.split(",")) if only else {fault.name for fault in OUTAGES}
-    if unknown := wanted - {fault.name for fault in OUTAGES}:
-        raise click.UsageError(f"no such fault: {', '.join(sorted(unknown))}")
+    known = {fault.name: replace(fault, share=share) for fault in (*OUTAGES, SLOW)}
+    wanted = only.split(",") if only else list(known)
+    if unknown := sorted(set(wanted) - known.keys()):
+        raise click.UsageError(f"no such fault: {', '.join(unknown)}")
+    is_good = True
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         places = [Path(folder) / name for name in ("kafka", "minio")]
         for place in places:
@@ -209,14 +240,16 @@ def main(seconds: float, only: str) -> None:
         minio = stack.enter_context(running_minio(places[1]))
         archive = stack.enter_context(proxied_archive(kafka, minio, Path(folder) / "log"))
         try:
-            for fault in OUTAGES:
-                if fault.name in wanted:
-                    click.echo(archive.live_through(fault, seconds))
+            for name in wanted:
+                survived = archive.live_through(known[name], seconds)
+                is_good &= survived.is_good
+                click.echo(f"{survived}{'' if survived.is_good else '   TOO SLOW'}")
             archive.finish()
         except AssertionError:
             click.echo(archive.process.output, err=True)
             raise
     click.echo("Every record is in the lake once; no object is half.")
+    sys.exit(not is_good)
 
 
 if __name__ == "__main__":
