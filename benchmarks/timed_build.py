@@ -51,6 +51,7 @@ def without_gates() -> Iterator[None]:
         "lake.gates.gate.Gate.check": nothing,
         "lake.gates.gate.Gate.check_summary": nothing,
         "lake.gates.gate.Gate.check_objects": nothing,
+        "lake.gates.gate.Gate.look": nothing,
         "lake.gates.gate.Gate.publish": write_only,
         "lake.pipelines.build.prepare": nothing,
         "lake.pipelines.silver.guarded": same_rows,

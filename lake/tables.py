@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -63,6 +63,8 @@ STATISTICS = {
     "silver.fact_support_tickets": "ticket_id",
     "restricted.ticket_texts": "ticket_id",
 }
+
+Look = Callable[[pa.Table], None]
 
 
 def _properties(name: str) -> dict[str, str]:
@@ -272,13 +274,15 @@ class LakeTables:
         build_id: str,
         at_most: int,
         but_of: Students | None = None,
+        look: Look | None = None,
     ) -> int:
         """Replace whole days of the table, or whole partitions of other values, in one commit.
 
         Rows of other partitions are refused.
 
         With `but_of` only the rows of these students are replaced; `rows` has none of others.
-        `at_most` so many rows are given. Returns how many rows the days have afterwards.
+        `at_most` so many rows are given. They are shown to `look` before they are committed, where
+        they are few enough to be collected. Returns how many rows the days have afterwards.
         """
         table = TABLES[name]
         if table.partition_by is None:
@@ -293,7 +297,7 @@ class LakeTables:
         if for_spark and len(days) > FEW_PARTITIONS:
             rows = rows.hint("rebalance", table.partition_by)
         predicate = values_predicate(table.partition_by, days, for_spark=for_spark)
-        return self._write(name, rows, build_id, at_most, predicate, but_of)
+        return self._write(name, rows, build_id, at_most, predicate, but_of, look)
 
     def with_others(
         self, name: str, rows: DataFrame, dates: Iterable[date | str], students: Students
@@ -317,6 +321,7 @@ class LakeTables:
         at_most: int,
         replaced: str | None = None,
         but_of: Students | None = None,
+        look: Look | None = None,
     ) -> int:
         """Commit rows to the table, in place of those that the condition `replaced` selects.
 
@@ -331,6 +336,8 @@ class LakeTables:
             return self._rows_written(name, build_id)
         schema = arrow_schema(TABLES[name])
         collected = declared.toArrow().cast(schema)
+        if look is not None:
+            look(collected)
         table = declared_table(self._store, TABLES[name], _properties(name), self.fence)
         if replaced is not None and but_of is not None:
             others = rows_but_of(delta_rows(table, schema, replaced), but_of.hashes)

@@ -109,8 +109,10 @@ def expectations(table: Table) -> tuple[Expectation, ...]:
     )
 
 
-def expectation_suite(table: Table, also: Iterable[Expectation] = ()) -> ExpectationSuite:
-    """Great Expectations suite over the table's one-row summary; `also` adds to what is declared.
+def expectation_suite(table: Table, wanted: Iterable[Expectation] = ()) -> ExpectationSuite:
+    """Great Expectations suite over the table's one-row summary.
+
+    wanted: what is expected, in order; without any it is all that is declared.
 
     Every expectation carries the check's own name, rule and columns in its description and meta.
     """
@@ -126,20 +128,20 @@ def expectation_suite(table: Table, also: Iterable[Expectation] = ()) -> Expecta
         # The maximum of a column of one row is that row's number: GX then reports it as observed.
         expectations=[
             ExpectColumnMaxToBeBetween(
-                column=wanted.column,
-                min_value=wanted.minimum,
-                max_value=wanted.maximum,
-                severity=severities[wanted.severity],
+                column=expected.column,
+                min_value=expected.minimum,
+                max_value=expected.maximum,
+                severity=severities[expected.severity],
                 # GX puts it into its pages as it is.
-                description=escape(f"{wanted.name}: {wanted.meaning}", quote=False),
+                description=escape(f"{expected.name}: {expected.meaning}", quote=False),
                 meta={
-                    "check": wanted.name,
-                    "rule": wanted.rule,
-                    "columns": list(wanted.columns),
-                    "severity": wanted.severity,
+                    "check": expected.name,
+                    "rule": expected.rule,
+                    "columns": list(expected.columns),
+                    "severity": expected.severity,
                 },
             )
-            for wanted in (*expectations(table), *also)
+            for expected in (tuple(wanted) or expectations(table))
         ],
         meta={"table": table.name, "grain": table.grain},
     )

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from lake.storage import ObjectStore
 
 
+EVENTS_ADD_UP = "events_add_up"
+EACH_ONCE = "each event that the rows follow from is counted in one of them"
+
+
 class GateFailed(LakeError):  # noqa: N818 - what happened, not a fault of the program
     """A publication was stopped; the tables are as they were."""
 
@@ -82,6 +86,7 @@ class Gate:
         self.store = store
         self.build_id = build_id or f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
         self._pending: list[tuple[GateResult, Judgement]] = []
+        self._looked: dict[str, GateResult] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -131,7 +136,7 @@ class Gate:
         summary: Mapping[str, float],
         dates: Sequence[date],
         *,
-        duplicates: int,
+        duplicates: int | None,
         quarantines: bool = False,
         rows: DataFrame | None = None,
         also: Sequence[tuple[Expectation, float]] = (),
@@ -139,12 +144,17 @@ class Gate:
         """Check by a summary that the caller's own pass computed (`rules.summary_columns`).
 
         `quarantines`: rows that break an error check were set aside, so that such a check is
-        recorded and does not stop. `rows` are looked at on failure only, to keep a sample.
-        Raises GateFailed where an error check fails; nothing was published then.
+        recorded and does not stop. `duplicates` None: nobody counted them, because how the rows
+        were made leaves none; then nothing is said of uniqueness. `rows` are looked at on failure
+        only, to keep a sample. Raises GateFailed where an error check fails; nothing was published
+        then.
         """
-        unique = {c.name: duplicates for c in table.all_checks if c.rule == "unique"}
-        observed = {**unique, **summary, **{wanted.column: seen for wanted, seen in also}}
-        judgement = judge(table, observed, [wanted for wanted, _ in also])
+        observed = {**summary, **{wanted.column: seen for wanted, seen in also}}
+        if duplicates is not None:
+            names = (c.name for c in table.all_checks if c.rule == "unique")
+            observed = {**dict.fromkeys(names, duplicates), **observed}
+        uncounted = ("unique",) if duplicates is None else ()
+        judgement = judge(table, observed, [wanted for wanted, _ in also], uncounted=uncounted)
         result = GateResult(
             table=table,
             dates=tuple(sorted(dates)),
@@ -170,7 +180,9 @@ class Gate:
         A row that breaks an error check fails the job that writes, before it commits; only then
         are the rows counted, to say which checks failed. `rows` must be unique by the table's
         keys, as rows of a GROUP BY over the keys are. A table with warnings or with a least
-        number of rows is counted before it is written. Raises GateFailed; nothing was published.
+        number of rows is counted before it is written. Where `write` collects the rows and shows
+        them to `look` before it commits, their keys are counted, too; else nothing is said of
+        uniqueness. Raises GateFailed; nothing was published.
         """
         from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]
         from pyspark.errors import PySparkException
@@ -188,7 +200,33 @@ class Gate:
             if is_broken_guard(error):
                 self.check(table, rows, dates)
             raise
-        return self.check_summary(table, kept_summary(table, row_count), dates, duplicates=0)
+        if (looked := self._looked.pop(table.name, None)) is not None:
+            return looked
+        return self.check_summary(table, kept_summary(table, row_count), dates, duplicates=None)
+
+    def look(
+        self, table: Table, rows: pa.Table, dates: Sequence[date], event_count: int | None = None
+    ) -> None:
+        """Check guarded rows that were collected and are about to be committed by a `publish`.
+
+        event_count: events that the rows follow from, where each is counted in one of them.
+        Raises GateFailed where keys come twice or events are missing or counted twice.
+        """
+        import pyarrow.compute as pc
+
+        from lake.gates.rules import judged_before, kept_summary
+
+        if judged_before(table):
+            return
+        duplicates = rows.num_rows - rows.group_by(list(table.keys)).aggregate([]).num_rows
+        also = []
+        if event_count is not None:
+            wanted = Expectation(EVENTS_ADD_UP, EACH_ONCE, EVENTS_ADD_UP, event_count, event_count)
+            also.append((wanted, float(pc.sum(rows["events_count"]).as_py() or 0)))
+        summary = kept_summary(table, rows.num_rows)
+        self._looked[table.name] = self.check_summary(
+            table, summary, dates, duplicates=duplicates, also=also
+        )
 
     def check_objects(
         self, objects: pa.Table, dates: Sequence[date], max_quarantined_share: float = 0.05

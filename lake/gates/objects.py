@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+# Events of a topic that is read all the time are minutes old; a day means a backlog or a clock.
+FRESH_HOURS = 24
 FLUSH = ["topic", "source", "partition", "flush_first_offset", "flush_last_offset"]
 
 
@@ -35,6 +37,7 @@ def summarise_objects(
         _records_fit_offsets(received),
         _flushes_fit(received),
         _quarantined_share(rows, max_quarantined_share),
+        _freshness(received),
     ]
 
 
@@ -69,6 +72,17 @@ def _flushes_fit(received: pd.DataFrame) -> tuple[Expectation, float]:
     name = "flush_records_add_up"
     meaning = "the objects of a flush hold at most one record per offset of the flush"
     return Expectation(name, meaning, name, 0, 0), float((sums["record_count"] > offsets).sum())
+
+
+def _freshness(received: pd.DataFrame) -> tuple[Expectation, float]:
+    """Of topics alone: files may be history."""
+    of_topics = received[received["source"].fillna("").str.contains("/")]
+    behind = of_topics["ingested_at"].max() - of_topics["max_ts"].max()
+    name = "hours_behind"
+    meaning = f"the newest event of topics arrived within {FRESH_HOURS} hours"
+    wanted = Expectation(name, meaning, name, None, FRESH_HOURS, "warn")
+    hours = behind.total_seconds() / 3600 if len(of_topics) else 0.0
+    return wanted, 0.0 if hours != hours else hours
 
 
 def _quarantined_share(rows: pd.DataFrame, limit: float) -> tuple[Expectation, float]:

@@ -16,7 +16,7 @@ from lake.gates.rules import kept_summary
 from lake.leases import awaited_lease
 from lake.ledger import Ledger
 from lake.pipelines import gold, publish, silver
-from lake.pipelines.event_rows import EVENTS, SilverChange
+from lake.pipelines.event_rows import EVENTS, SilverChange, volume
 from lake.pipelines.identity import check_identity
 from lake.pipelines.journal import Journal, Touched, Unfinished, new_build_id
 from lake.pipelines.pending import is_small, passes, pending_objects, raw_objects, waiting
@@ -306,6 +306,7 @@ def _publish(
         dates,
         duplicates=change.duplicate_count,
         quarantines=True,
+        also=[volume(change)],
     )
     clock.lap("silver gate")
     report.received_count = change.received_count
@@ -321,7 +322,8 @@ def _publish(
     progress(f"silver.events: {report.new_event_count:,} new events")
     has_all_rows = not change.has_history and touched.dates <= set(dates)
     events = change.events if has_all_rows else None
-    gold.publish_derived(lake, gate, touched, events, students)
+    event_count = change.row_count if has_all_rows else None
+    gold.publish_derived(lake, gate, touched, events, students, event_count)
     clock.lap("sessions, gold, features")
     lake.journal.record(report.build_id, "finished", touched, paths)
 

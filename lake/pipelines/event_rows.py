@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 
 from lake.pipelines.received import RawObject, object_rows
 from lake.timestamps import from_microseconds
+from schemas.expectations import Expectation
 from schemas.tables import TABLES
 
 if TYPE_CHECKING:
@@ -58,6 +59,16 @@ class SilverChange:
     duplicate_count: int
     rejected: DataFrame | None
     violations: Mapping[str, int] = field(default_factory=dict)
+
+
+def volume(change: SilverChange) -> tuple[Expectation, float]:
+    """Events against the records that they came from: some, and without history no more."""
+    records = change.received_count - sum(change.violations.values())
+    losers = change.losers.count() if change.losers is not None else 0
+    name = "events_of_records"
+    meaning = "valid records become events, and no more events than they are"
+    most = None if change.has_history else records
+    return Expectation(name, meaning, name, min(records, 1), most), change.row_count + losers
 
 
 def cached(frame: DataFrame, caches: ExitStack, *, at_once: bool = False) -> DataFrame:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from lake.pipelines.event_rows import cached
-from lake.tables import Students
+from lake.tables import COLLECTED_ROWS, Students
 from lake.transforms.activity import (
     chapter_engagement,
     chapter_progress,
@@ -26,6 +26,8 @@ from lake.transforms.sessions import sessions_of
 from schemas.tables import TABLES
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from lake.gates import Gate
     from lake.pipelines.build import Lake
     from lake.pipelines.journal import Touched
@@ -45,13 +47,15 @@ class Publication:
     """Puts rows of the touched days in place of what the derived tables have, behind the gate.
 
     students: those whose rows are derived, the others' rows stay; None: everybody's are derived.
-    event_count: events that the rows are derived from; None where it is not known.
+    event_count: events that the rows are derived from; None where it is not known. events_of:
+    the same for tables in whose rows each of these events is counted once.
     """
 
     lake: Lake
     gate: Gate
     students: Students | None = None
     event_count: int | None = None
+    events_of: Mapping[str, int] = field(default_factory=dict)
 
     def replace(
         self, name: str, rows: DataFrame, dates: Iterable[date], at_most: int | None = None
@@ -61,12 +65,17 @@ class Publication:
         limit = self.events_at_most(days) if at_most is None else at_most
         others = self.students if name in BY_STUDENT else None
         self.lake.check_lease()
+        table, tables = TABLES[name], self.lake.tables
+
+        def look(collected: pa.Table) -> None:
+            self.gate.look(table, collected, days, self.events_of.get(name))
+
         self.gate.publish(
-            TABLES[name],
+            table,
             rows,
             days,
-            lambda checked: self.lake.tables.replace_dates(
-                name, checked, days, self.gate.build_id, limit, but_of=others
+            lambda checked: tables.replace_dates(
+                name, checked, days, self.gate.build_id, limit, but_of=others, look=look
             ),
         )
 
@@ -196,14 +205,16 @@ def publish_derived(
     touched: Touched,
     events: DataFrame | None,
     students: DataFrame | None = None,
+    event_count: int | None = None,
 ) -> None:
     """Publish everything that follows from silver.events for the touched days.
 
-    `events` are all events of the days where the caller has them at hand, and None to read them.
+    `events` are all events of the days where the caller has them at hand, `event_count` so many,
+    and None to read them.
     `students` (student_hash) are those whose events or sessions changed, where the tables are
     right for all others; None to derive everybody's rows.
     """
-    publication = Publication(lake, gate)
+    publication = Publication(lake, gate, events_of=_events_of(event_count, event_count))
     with ExitStack() as caches:
         of_sessions = of_days = events
         if of_sessions is None or of_days is None:
@@ -212,9 +223,12 @@ def publish_derived(
                 few = Students.collected(cached(students.select("student_hash").distinct(), caches))
                 of_few = stored.join(F.broadcast(few.rows), "student_hash", "left_semi")
                 stored = cached(of_few, caches)
-                publication = Publication(lake, gate, few, stored.count())
+                publication = Publication(lake, gate, few, *_counted(stored, touched))
             else:
                 stored = cached(stored, caches)
+                days = touched.dates | touched.session_dates
+                if lake.tables.rows_at_most("silver.events", days) <= COLLECTED_ROWS:
+                    publication = Publication(lake, gate, None, *_counted(stored, touched))
             of_sessions = stored.where(starts_on(touched.session_dates))
             of_days = stored.where(F.col("date").isin(sorted(touched.dates)))
         if touched.session_dates:
@@ -222,6 +236,19 @@ def publish_derived(
         if touched.dates:
             publish_gold(publication, of_days, touched.dates)
             publish_features(publication, touched)
+
+
+def _counted(events: DataFrame, touched: Touched) -> tuple[int, dict[str, int]]:
+    """How many events there are, and how many of them sessions and days follow from."""
+    of_sessions = F.count_if(starts_on(touched.session_dates))
+    of_days = F.count_if(F.col("date").isin(sorted(touched.dates)))
+    every, *counts = events.agg(F.count(F.lit(1)), of_sessions, of_days).collect()[0]
+    return every, _events_of(*counts)
+
+
+def _events_of(of_sessions: int | None, of_days: int | None) -> dict[str, int]:
+    counts = {"silver.sessions": of_sessions, "gold.student_daily_activity": of_days}
+    return {name: count for name, count in counts.items() if count is not None}
 
 
 def is_worth_by_student(lake: Lake, touched: Touched) -> bool:

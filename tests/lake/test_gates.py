@@ -282,6 +282,34 @@ def test_check_summary__judges_expectations_of_the_caller(store: LocalStore) -> 
         gate.check_summary(VISITS, summary(), [DAY], duplicates=0, also=[(wanted, 9)])
 
 
+def days_of_a_student(*counts: int) -> pa.Table:
+    day = {"date": DAY, "student_hash": "a" * 64}
+    schema = pa.schema([(n, arrow_schema(DAILY).field(n).type) for n in (*day, "events_count")])
+    return pa.Table.from_pylist([{**day, "events_count": count} for count in counts], schema)
+
+
+@pytest.mark.parametrize(
+    ("counts", "fault"),
+    [
+        ((2, 3), r"unique\(date, student_hash\): observed 1, expected 0 "),
+        ((4,), "events_add_up: observed 4, expected 5 "),
+        ((), "events_add_up: observed 0, expected 5 "),
+    ],
+)
+def test_look__stops_rows_that_come_twice_or_miss_events(
+    store: LocalStore, counts: tuple[int, ...], fault: str
+) -> None:
+    Gate(store).look(DAILY, days_of_a_student(5), [DAY], event_count=5)
+    with pytest.raises(GateFailed, match=fault):
+        Gate(store).look(DAILY, days_of_a_student(*counts), [DAY], event_count=5)
+
+
+def test_check_summary__says_nothing_of_keys_that_nobody_counted(store: LocalStore) -> None:
+    result = Gate(store).check_summary(VISITS, summary(), [DAY], duplicates=None)
+    judged = {verdict.expectation.name for verdict in result.verdicts}
+    assert judged == set(named_checks(VISITS)) - {"unique(date, visit_id)"}
+
+
 def test_flush__writes_data_docs_that_show_every_check_by_its_name(store: LocalStore) -> None:
     with pytest.raises(GateFailed), Gate(store, "build-3") as gate:
         gate.check_summary(VISITS, summary(between__share=7), [DAY], duplicates=0)
@@ -315,6 +343,7 @@ def test_gate__keeps_the_builds_own_fault_where_results_cannot_be_kept(store: Lo
     assert "results could not be kept" in failure.value.__notes__[0]
 
 
+DAILY = TABLES["gold.student_daily_activity"]
 LEDGER = TABLES["bronze.raw_objects"]
 OBJECT: dict[str, Any] = {
     "topic": "native",
@@ -373,6 +402,14 @@ def test_check_objects__takes_parts_of_flushes_replays_and_no_object(store: Loca
     assert [v.expectation.name for v in result.warnings] == ["quarantined_share"]
     assert gate.check_objects(rows.slice(0, 0), [DAY]).worst_outcome == "passed"
     assert gate.check_objects(ledger_rows({"record_count": 1}), []).days == "no date"
+
+
+def test_check_objects__warns_of_a_topic_that_is_a_day_behind(store: LocalStore) -> None:
+    late = {"max_ts": datetime(2026, 2, 27, 1, tzinfo=UTC), "record_count": 1}
+    topic = {"source": "cluster/topic"}
+    for rows, warned in (([late], []), ([late | topic], ["hours_behind"]), ([topic, late], [])):
+        result = Gate(store).check_objects(ledger_rows(*rows), [DAY])
+        assert [v.expectation.name for v in result.warnings] == warned
 
 
 def test_bytes_of_a_sample__are_parquet_for_every_declared_table() -> None:

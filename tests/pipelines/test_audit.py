@@ -72,6 +72,21 @@ def built(opened: OpenLake, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert shown.count("in_set(event_type)") == min(10, len(aside))
     assert lmslake(root, "audit", "--only", "events")[0] == 0
 
+    # what the gates counted beyond single rows, where the rows were collected
+    of_events = results.where("expectation LIKE 'events_%'").collect()
+    assert {(row.table_name, row.expectation) for row in of_events} == {
+        ("silver.events", "events_of_records"),
+        ("silver.sessions", "events_add_up"),
+        ("gold.student_daily_activity", "events_add_up"),
+    }
+    assert {row.outcome for row in of_events} == {"passed"}
+    assert len({row.observed for row in of_events if row.expectation == "events_add_up"}) == 1
+    assert (
+        results.where("table_name = 'features.student_features'")
+        .where("expectation LIKE 'unique%' AND success")
+        .count()
+    )
+
     build(lake, DAYS, reset=True)
     assert not difference_from(lake, four_days())
     return root
