@@ -92,10 +92,11 @@ def command(root: Path, inputs: tuple[Path, ...], kind: str, students: int) -> N
         step.done(_build(settings, step))
     with steps.step("audit") as step:
         step.done(_audit(settings))
-    from jobs.demo_report import print_findings, print_tables
+    from jobs.demo_report import print_findings, print_inputs, print_tables
 
     print_tables(settings)
     is_right = print_findings(settings, campus, [report.source for report in of_campus])
+    print_inputs(settings, of_inputs)
     _print_next(root)
     click.echo(f"\n{'Done' if changed else 'Nothing new'} in {steps.seconds:.1f} s.")
     if not is_right:

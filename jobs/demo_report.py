@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
     from lake.campus import Campus
+    from lake.ingest import FileReport
     from lake.settings import Settings
 
 # Raw objects are named after the first 16 digits of their source's hash.
@@ -57,6 +59,26 @@ def print_findings(settings: Settings, campus: Campus, sources: Sequence[str]) -
         f"30:00.000, {campus.midnight_sessions} sessions over midnight UTC)"
     )
     return is_right
+
+
+def print_inputs(settings: Settings, reports: Sequence[FileReport]) -> None:
+    """Per file that was given: how many records it has, and what of it is in quarantine, and why.
+
+    By the ledger, so that a file that was taken before is told the same.
+    """
+    from lake.ledger import Ledger, reason_counts
+    from lake.storage import open_store
+
+    if not reports:
+        return
+    refused: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    for row in Ledger(open_store(settings)).live_quarantine():
+        refused[row.topic, row.source].update(reason_counts(row))
+    click.echo(f"\n{'Input':<38}{'records':>9}")
+    for report in reports:
+        click.echo(f"  {Path(report.name).name[-36:]:<36}{report.records:>9,}")
+        for reason, count in sorted(refused[report.topic, report.source].items()):
+            click.echo(f"    {f'quarantined: {reason}':<34}{count:>9,}")
 
 
 def expectations(campus: Campus) -> dict[str, int]:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import gzip
 import stat
 import subprocess
+from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from jobs.demo import command
+from jobs.demo import _ingest, command
 from jobs.demo import demo_settings as made_settings
+from jobs.demo_report import print_inputs
 from lake.query import frame
+from lake.settings import Settings
 from schemas.tables import EVENT_TABLES
 from tests.demo_lake import SECONDS, demo_environment, demo_lake, demo_settings, run_demo
 
@@ -78,6 +83,25 @@ def test_demo_settings__keeps_a_key_that_is_there(tmp_path: Path) -> None:
     first = made_settings(tmp_path / "lake").key()
     assert made_settings(tmp_path / "lake").key() == first
     assert made_settings(tmp_path / "other").key() != first
+
+
+def test_demo__tells_why_records_of_real_files_were_refused(
+    settings: Callable[..., Settings],
+    xapi_statements: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with gzip.open(xapi_statements) as statements:
+        lines = [*islice(statements, 200), b"{\n"]
+    path = tmp_path / "statements.jsonl"
+    path.write_bytes(b"".join(lines))
+    lake = settings()
+    for _ in range(2):
+        _, reports = _ingest(lake, [], [path], "auto")
+        print_inputs(lake, reports)
+    once = [["statements.jsonl", "201"], ["quarantined:", "malformed_json", "1"]]
+    told = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [line for line in told if line and line[0] != "Input"] == 2 * once
 
 
 @pytest.mark.parametrize(
