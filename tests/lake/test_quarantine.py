@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +16,7 @@ from lake.ledger import Ledger
 from lake.quarantine import ReplayReport, Selection, quarantine_counts, replay
 from lake.storage import LocalStore, open_store
 from lake.validation import Limits
+from schemas import events
 from tests.lake.raw_zone import RawZone, event, write_lines
 from tests.services import Minio
 
@@ -74,6 +76,24 @@ def test_replay__twice_adds_nothing(zone: RawZone) -> None:
     assert (report.tried, report.passed) == (4, 0)
     assert zone.ledger.rows(is_quarantine=None) == before
     assert run(zone, "in_future").tried == 0
+
+
+def test_replay__after_a_schema_was_added(
+    zone: RawZone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path(shutil.copytree(events.FOLDER, tmp_path / "schemas"))
+    schema = (folder / "page_view" / "1.0.json").read_text().replace("page_view", "login")
+    (folder / "login").mkdir()
+    (folder / "login" / "1.0.json").write_text(schema)
+    assert run(zone, "unknown_event_type").passed == 0
+    with monkeypatch.context() as patched:
+        patched.setattr(events, "FOLDER", folder)
+        # What the process has read already is as it was.
+        patched.setattr("lake.validation.schemas", events.schemas.__wrapped__)
+        assert run(zone, "unknown_event_type").passed == 1
+    assert "unknown_event_type" not in counts(zone)
+    assert any(b'"event_type":"login"' in line for line in zone.lines())
+    zone.check_conservation({source_of(zone): 7})
 
 
 def test_replay__of_a_record_that_was_too_large(zone: RawZone) -> None:
