@@ -51,8 +51,8 @@ def has_work(ledger: Ledger, journal: Journal, dates: Sequence[date] | None = No
     return bool(journal.unfinished() or pending_objects(ledger, journal, dates))
 
 
-def passes(objects: Sequence[RawObject], limit: int = PASS_BYTES) -> list[list[RawObject]]:
-    """Cut objects into passes of whole days that stay below `limit` bytes where a day does."""
+def passes(objects: Sequence[RawObject]) -> list[list[RawObject]]:
+    """Cut objects into passes of whole days that stay below PASS_BYTES where a day does."""
     by_day: dict[date, list[RawObject]] = {}
     for item in objects:
         by_day.setdefault(item.date, []).append(item)
@@ -60,7 +60,7 @@ def passes(objects: Sequence[RawObject], limit: int = PASS_BYTES) -> list[list[R
     size = 0
     for _, items in sorted(by_day.items()):
         day_bytes = sum(item.bytes for item in items)
-        if not cut or size + day_bytes > limit:
+        if not cut or size + day_bytes > PASS_BYTES:
             cut.append([])
             size = 0
         cut[-1].extend(items)

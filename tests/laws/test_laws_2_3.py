@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -41,7 +41,7 @@ IN_PARTS = Arrival(
     seed=SEED,
 )
 
-OpenLake = Callable[[str], Lake]
+OpenLake = Callable[..., Lake]
 
 
 @pytest.fixture(scope="module")
@@ -54,9 +54,11 @@ def opened(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Ite
     """Opens a new lake by name."""
     with ExitStack() as stack:
 
-        def open_new(name: str) -> Lake:
+        def open_new(name: str, gap_minutes: int = 30) -> Lake:
             settings = Settings(
-                root=str(tmp_path_factory.mktemp(name)), pseudonym_key=SecretStr(KEY)
+                root=str(tmp_path_factory.mktemp(name)),
+                pseudonym_key=SecretStr(KEY),
+                session_gap_minutes=gap_minutes,
             )
             return stack.enter_context(open_lake(settings, "laws", spark=spark))
 
@@ -138,17 +140,24 @@ WAYS = {
 
 @pytest.mark.slow
 # Arrivals of one batch and of several; a build day by day is seven.
-@pytest.mark.parametrize(("number", "way"), [(4, "much"), (7, "much_of_few_days")])
+@pytest.mark.parametrize(
+    ("number", "way", "gap_minutes"), [(4, "much", 30), (7, "much_of_few_days", 12)]
+)
 def test_build__any_arrival_gives_what_the_oracle_gives(
-    number: int, way: str, opened: OpenLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    number: int,
+    way: str,
+    gap_minutes: int,
+    opened: OpenLake,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for module, limits in WAYS[way].items():
         for name, limit in limits.items():
             monkeypatch.setattr(module, name, limit)
     drawn = sample(histories(30), 60, SEED + 1 + number)
-    world = World(tuple(drawn), Rules(key=KEY.encode()))
+    world = World(tuple(drawn), Rules(KEY.encode(), gap=timedelta(minutes=gap_minutes)))
     arrival = sample(arrivals(), 10, SEED + number)[-1]
-    lake = opened(f"drawn_{number}")
+    lake = opened(f"drawn_{number}", gap_minutes)
     arrive(lake, world, arrival, tmp_path)
     found = compared(world.expected, tables_of(lake))
     assert not found, world.complaint(str(arrival), found)

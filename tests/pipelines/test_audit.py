@@ -87,7 +87,10 @@ def built(opened: OpenLake, tmp_path_factory: pytest.TempPathFactory) -> Path:
         .count()
     )
 
-    build(lake, DAYS, reset=True)
+    # in as many passes as a lake takes whose days are too large for one
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("lake.pipelines.pending.PASS_BYTES", 1)
+        assert len(build(lake, DAYS, reset=True)) == len(DAYS)
     assert not difference_from(lake, four_days())
     return root
 
