@@ -64,6 +64,10 @@ def spark_session(
     else:
         conf = session_conf(settings, jars, settings.spark_master, small=small)
         if SparkContext._gateway is None:
+            if host := conf.get("spark.driver.host"):
+                # Spark looks up this machine's name before it reads spark.driver.host, and a name
+                # that nobody knows (a container without network) would end it.
+                os.environ.setdefault("SPARK_LOCAL_IP", host)
             start = SparkConf().setAll(list(conf.items()))
             SparkContext._ensure_initialized(gateway=_launch(start))
     builder = SparkSession.builder.appName(app_name)
@@ -185,7 +189,10 @@ def write_submit_properties(settings: Settings, progress: Progress = silent) -> 
     """
     conf = session_conf(settings, spark_jars(settings.cache_dir, progress), ANY_CLUSTER)
     path = settings.cache_dir.expanduser().absolute() / "spark-defaults.conf"
-    publish(path, _properties(conf).encode())
+    try:
+        publish(path, _properties(conf).encode())
+    except OSError as error:
+        raise LakeError(f"{path} cannot be written: {error.strerror}") from None
     return path
 
 

@@ -192,6 +192,12 @@ def test_conf__is_bound_to_this_machine_only_where_it_runs_locally(tmp_path: Pat
     assert "spark.driver.host" not in session_conf(Settings(), tmp_path, "spark://other:7077")
 
 
+def test_session__starts_where_nobody_knows_this_machines_name(spark: SparkSession) -> None:
+    """Spark looks its own host up unless told not to, and a name that is unknown ends it."""
+    jvm: Any = spark._jvm
+    assert jvm.java.lang.System.getenv("SPARK_LOCAL_IP") == "127.0.0.1"
+
+
 def test_jars__second_call_uses_no_network(
     monkeypatch: pytest.MonkeyPatch, settings: Callable[..., Settings]
 ) -> None:
