@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from lake.ingest import FileReport
     from lake.settings import Settings
 
+NOTHING_NEW = "nothing new"
 KEY_FILE = "demo.key"
 CAMPUS_FOLDER = "campus"
 EXAMPLE = (
@@ -89,7 +90,9 @@ def command(root: Path, inputs: tuple[Path, ...], kind: str, students: int) -> N
         titles = load_catalog(open_store(settings), campus.catalog)
         step.done(f"{titles.added} chapters added, {titles.unchanged} known")
     with steps.step("build") as step:
-        step.done(_build(settings, step))
+        built = _build(settings, step)
+        changed |= built != NOTHING_NEW
+        step.done(built)
     with steps.step("audit") as step:
         step.done(_audit(settings))
     from jobs.demo_report import print_findings, print_inputs, print_tables
@@ -202,7 +205,7 @@ def _ingest(
 
 def _ingested(reports: Sequence[FileReport]) -> str:
     if all(report.is_known for report in reports):
-        return f"nothing new: all {len(reports)} files are known"
+        return f"{NOTHING_NEW}: all {len(reports)} files are known"
     accepted = sum(report.raw for report in reports)
     rejected = sum(report.quarantined.total() for report in reports)
     return f"{len(reports)} files: {accepted:,} records to raw, {rejected:,} to quarantine"
@@ -218,7 +221,7 @@ def _build(settings: Settings, step: Step) -> str:
 
     store = open_store(settings)
     if not has_work(Ledger(store), Journal(store), None):
-        return "nothing new"
+        return NOTHING_NEW
     step.progress("starting Spark")
     with open_lake(settings, "lmslake demo") as lake:
         reports = build(lake, progress=step.progress)
