@@ -43,7 +43,9 @@ SILENCE_SECONDS = 5.0
 STOP_SECONDS = 30.0
 
 
-def ensure_topics(options: KafkaOptions, topics: Sequence[str], create: bool) -> list[str]:
+def ensure_topics(
+    options: KafkaOptions, topics: Sequence[str], create: bool, partitions: int = DEMO_PARTITIONS
+) -> list[str]:
     """Topics that were missing and were made. Raises LakeError where they are not to be made."""
     try:
         with refusals_explained(options):
@@ -59,7 +61,7 @@ def ensure_topics(options: KafkaOptions, topics: Sequence[str], create: bool) ->
                     "  Make it with --create-topics, or name others: LMSLAKE_KAFKA_TOPICS=…"
                 )
             if missing:
-                _create(admin, missing)
+                _create(admin, missing, partitions)
             return missing
         finally:
             admin.close()
@@ -69,12 +71,10 @@ def ensure_topics(options: KafkaOptions, topics: Sequence[str], create: bool) ->
         refused(error, options.bootstrap_servers)
 
 
-def _create(admin: KafkaAdminClient, topics: Sequence[str]) -> None:
+def _create(admin: KafkaAdminClient, topics: Sequence[str], partitions: int) -> None:
     for topic in topics:
         try:
-            admin.create_topics(
-                {topic: {"num_partitions": DEMO_PARTITIONS}}, wait_for_metadata=True
-            )
+            admin.create_topics({topic: {"num_partitions": partitions}}, wait_for_metadata=True)
         except TopicAlreadyExistsError:  # another producer was faster
             admin.wait_for_topics([topic])
 
