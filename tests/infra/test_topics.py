@@ -1,4 +1,4 @@
-"""A bucket and topics, made where they are missing."""
+"""Topics, made where they are missing."""
 
 from __future__ import annotations
 
@@ -7,26 +7,13 @@ from uuid import uuid4
 import pytest
 from kafka import KafkaConsumer
 
-from infra.setup.bucket import make_bucket
 from infra.setup.topics import make_topics
-from lake.errors import LakeError
 from lake.settings import Settings
 from schemas.records import SOURCES
-from tests.services import Kafka, Minio
-
-pytestmark = pytest.mark.services
+from tests.services import Kafka
 
 
-def test_make_bucket__makes_it_once(minio: Minio) -> None:
-    name = f"made-{uuid4().hex[:12]}"
-    settings = minio.settings().model_copy(update={"root": f"s3a://{name}/school"})
-    for _ in range(2):
-        assert make_bucket(settings) == name
-    minio.client().head_bucket(Bucket=name)
-    with pytest.raises(LakeError, match="names no bucket"):
-        make_bucket(Settings(root="folder"))
-
-
+@pytest.mark.services
 def test_make_topics__makes_what_is_missing(kafka: Kafka) -> None:
     new = uuid4().hex[:12]
     there = kafka.create_topic(partitions=2)
