@@ -7,22 +7,31 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import psutil
+
+if TYPE_CHECKING:
+    from lake.storage import ObjectStore
 
 # Everything that belongs to the command, or only one of its two processes: what the memory
 # killer of a machine would do.
 Victim = Literal["all", "python", "java"]
 SMALL_JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 PATIENCE_SECONDS = 900.0
+PAUSE_PER_LOOK = 20
 
 
 def files_below(folder: Path) -> int:
     return sum(len(names) for _, _, names in os.walk(folder))
+
+
+def objects_below(store: ObjectStore, place: str) -> int:
+    return sum(1 for _ in store.list_with_times(place))
 
 
 @dataclass
@@ -57,23 +66,28 @@ class Command:
     def output(self) -> str:
         return self.log.read_text()
 
-    def finish(self) -> str:
+    def finish(self, patience_seconds: float = PATIENCE_SECONDS) -> str:
         """Wait for its end, which must be a good one; returns what it said."""
-        assert self._process.wait(PATIENCE_SECONDS) == 0, self.output
+        assert self._process.wait(patience_seconds) == 0, self.output
         return self.output
 
     def kill_at_work(
-        self, folder: Path, more_files: int, seconds: float, victim: Victim = "all"
+        self, files: Callable[[], int], more_files: int, seconds: float, victim: Victim = "all"
     ) -> bool:
-        """Kill it some time after it has added files to `folder`.
+        """Kill it some time after it has added files, of which `files` says how many there are.
 
         False where it had ended before; that must have been a good end.
         """
-        before = files_below(folder)
+        before = files()
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while self._process.poll() is None and files_below(folder) < before + more_files:
-            assert time.monotonic() < deadline, self.output
-            time.sleep(0.002)
+        while self._process.poll() is None:
+            began = time.monotonic()
+            if files() >= before + more_files:
+                break
+            assert began < deadline, self.output
+            # A bucket is asked less often than a folder: it would be kept from the work itself.
+            looking = time.monotonic() - began
+            time.sleep(max(0.002, PAUSE_PER_LOOK * looking))
         time.sleep(seconds)
         if self._process.poll() is not None:
             self.finish()

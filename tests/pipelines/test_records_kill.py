@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from lake.school import write_school
 from lake.storage import LocalStore
 from schemas.tables import TABLES
 from schemas.tables.records_silver import RECORD_BUILDS
-from tests.pipelines.killing import Command, Victim
+from tests.pipelines.killing import Command, Victim, files_below
 from tests.pipelines.lakes import KEY
 from tests.pipelines.records_world import (
     COMPARED,
@@ -62,7 +63,10 @@ def test_killed_records_builds__lose_nothing_and_double_nothing(tmp_path: Path) 
         if kills < KILLS:
             with Command(command, environment, log) as building:
                 kills += building.kill_at_work(
-                    root / chance.choice(PLACES), 1, chance.uniform(0, 0.4), chance.choice(VICTIMS)
+                    partial(files_below, root / chance.choice(PLACES)),
+                    1,
+                    chance.uniform(0, 0.4),
+                    chance.choice(VICTIMS),
                 )
     assert kills == KILLS
     store = LocalStore(root)

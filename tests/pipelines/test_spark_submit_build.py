@@ -1,4 +1,4 @@
-"""jobs/build.py under plain spark-submit: a standalone master with one worker, and local[*]."""
+"""Jobs under plain spark-submit: build on a standalone master with a worker, stream on local[*]."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.laws.world import ingest
 from tests.pipelines.conftest import OpenLake
 from tests.pipelines.lakes import KEY, difference_from, four_days
 
-JOB = PROJECT / "jobs" / "build.py"
+BUILD, STREAM = (PROJECT / "jobs" / name for name in ("build.py", "stream.py"))
 
 
 @pytest.fixture(scope="module")
@@ -35,28 +35,32 @@ def properties_file() -> str:
     return done.stdout.strip()
 
 
-def submit(lake: Lake, master: str, *arguments: str) -> str:
+def submit(lake: Lake, master: str, job: Path, *arguments: str) -> str:
     options = ["--master", master, "--properties-file", properties_file(), "--driver-memory", "1g"]
-    environment = {"LMSLAKE_ROOT": lake.settings.root, "LMSLAKE_PSEUDONYM_KEY": KEY}
-    done = spark_submit([*options, str(JOB), *arguments], environment)
+    environment = {
+        "LMSLAKE_ROOT": lake.settings.root,
+        "LMSLAKE_PSEUDONYM_KEY": KEY,
+        "LMSLAKE_STREAM_METRICS_PORT": "0",
+    }
+    done = spark_submit([*options, str(job), *arguments], environment)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
 @pytest.mark.slow
-def test_spark_submit__builds_on_a_cluster_and_locally(
+def test_spark_submit__builds_on_a_cluster_and_streams_locally(
     cluster: str, opened: OpenLake, tmp_path: Path
 ) -> None:
     lake = opened(tmp_path / "lake")
     lines = sorted(four_days())
     ingest(lake, tmp_path / "first", lines[::2])
     days = ["--from", "2024-02-28", "--to", "2024-03-02"]
-    assert "new events" in submit(lake, cluster, *days)
+    assert "new events" in submit(lake, cluster, BUILD, *days)
     difference = difference_from(lake, lines[::2])
     assert not difference, difference
-    # late events, by the other master
+    # late events, by the continuous query and the other master
     ingest(lake, tmp_path / "second", lines[1::2])
-    assert "4 dates changed" in submit(lake, "local[*]")
+    assert "4 dates changed" in submit(lake, "local[*]", STREAM, "--once")
     difference = difference_from(lake, lines)
     assert not difference, difference
 
@@ -65,7 +69,7 @@ def test_spark_submit__builds_on_a_cluster_and_locally(
 def test_spark_submit__a_wrong_setting_ends_with_its_message(tmp_path: Path) -> None:
     without = {name: "" for name in os.environ if name.startswith("LMSLAKE_PSEUDONYM_")}
     options = ["--master", "local[1]", "--properties-file", properties_file()]
-    done = spark_submit([*options, str(JOB)], {**without, "LMSLAKE_ROOT": str(tmp_path / "lake")})
+    done = spark_submit([*options, str(BUILD)], {**without, "LMSLAKE_ROOT": str(tmp_path / "lake")})
     assert done.returncode != 0
     said = done.stdout + done.stderr
     assert "No pseudonym key is set" in said

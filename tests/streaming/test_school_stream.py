@@ -8,6 +8,7 @@ import random
 import signal
 import threading
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from lake.storage import LocalStore, open_store
 from streaming.school_metrics import SchoolMetrics
 from tests.landing.files import GOOD, bronze_rows, table_rows
 from tests.landing.zones import School as Zone
-from tests.pipelines.killing import Command
+from tests.pipelines.killing import Command, files_below
 from tests.services import Kafka, Minio, closed_port, free_port, running_kafka
 from tests.streaming.pages import Pages
 from tests.streaming.school_world import SchoolWorld
@@ -285,7 +286,9 @@ def test_records_stream__killed_at_any_instant(world: SchoolWorld, tmp_path: Pat
         for _ in range(KILLS):
             with world.process(tmp_path / "log", "--interval", "0.5", **often) as running:
                 folder = Path(world.store.uri("")) / "tables"
-                kills += running.kill_at_work(folder, chance.randint(1, 9), chance.uniform(0, 0.05))
+                kills += running.kill_at_work(
+                    partial(files_below, folder), chance.randint(1, 9), chance.uniform(0, 0.05)
+                )
     finally:
         enough.set()
         sending.join()
