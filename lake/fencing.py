@@ -95,7 +95,8 @@ class LockFence(Fence):
         try:
             yield {"txnAppId": self.app_id, "txnVersion": str(self._version)}
         except Exception as error:
-            if (table := opened()) is not None:
+            # What Delta refused, and not a store that is away: that would be waited for once more.
+            if "DELTA_" in str(error) and (table := opened()) is not None:
                 self._check(table, error)
             raise
         if (table := opened()) is not None:
