@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from benchmarks.processes import run_measured
-from benchmarks.records_files import progressing, student_id, write_days
+from benchmarks.records_files import progressing, student_id, turn_before, write_days
 from schemas.tables import TABLES
 
 if TYPE_CHECKING:
@@ -101,8 +101,9 @@ def judged(
 ) -> dict[str, Written]:
     """By table the rows of the files that it has besides those of `before`, where it has any.
 
-    A partition of the day or of its month is the day's; elsewhere the rows of the students whom
-    the table is touched for. Bronze is left out: it is appended to.
+    A partition of the day or of its month is the day's, and of states of lessons that of the month
+    which they leave; elsewhere the rows of the students whom the table is touched for. Bronze is
+    left out: it is appended to.
     """
     found = {}
     for name, opened in _written_tables(root):
@@ -111,7 +112,8 @@ def judged(
         }
         if not new or name.startswith("bronze."):
             continue
-        paths = [path for path, (_, value) in new.items() if not _is_of(value, day)]
+        days = (day, turn_before(day)) if name == PROGRESS else (day,)
+        paths = [path for path, (_, value) in new.items() if not _is_of(value, days)]
         rows = sum(count for count, _ in new.values())
         found[name] = Written(
             rows, _rows_but_of(root / TABLES[name].path, paths, touched.get(name))
@@ -119,8 +121,8 @@ def judged(
     return found
 
 
-def _is_of(partition: object, day: date) -> bool:
-    return str(partition) in (str(day), str(day.replace(day=1)))
+def _is_of(partition: object, days: Iterable[date]) -> bool:
+    return str(partition) in {str(at) for day in days for at in (day, day.replace(day=1))}
 
 
 def _rows_but_of(folder: Path, paths: Sequence[str], students: set[str] | None) -> int:

@@ -83,6 +83,12 @@ def progressing(day: date, students: int) -> Iterator[int]:
     return (n for n in range(1, students + 1) if _has_turn(day, n, PROGRESS_EVERY))
 
 
+def turn_before(day: date) -> date:
+    """The school day on which those who work on a lesson on `day` did so before."""
+    before = day - timedelta(days=PROGRESS_EVERY)
+    return before if before.weekday() < 5 else turn_before(before)
+
+
 def _has_turn(day: date, number: int, every: int) -> bool:
     return (day.toordinal() + number) % every == 0
 

@@ -55,7 +55,7 @@ def test_write_days__gives_a_day_the_same_rows_in_any_history(tmp_path: Path) ->
 def test_judged__finds_rows_of_neither_the_day_nor_its_month_nor_its_students(
     tmp_path: Path,
 ) -> None:
-    day, month, other = date(2025, 9, 15), date(2025, 9, 1), date(2025, 8, 1)
+    day, month, other = date(2025, 9, 15), date(2025, 9, 1), date(2025, 7, 1)
     told = [{"student_hash": c * 64} | FACT for c in "ab"]
     attendance = [row | {"attendance_date": day, "is_present": True} for row in told]
     summaries = [row | {"class_id": "9A"} for row in told]
@@ -73,4 +73,7 @@ def test_judged__finds_rows_of_neither_the_day_nor_its_month_nor_its_students(
         PROGRESS: Written(4, 1),
         SUMMARY: Written(2, 0),
     }
+    # On the 8th of August lessons leave the month before: its rows are theirs.
+    in_august = judged(tmp_path, known, date(2025, 8, 8), touched)
+    assert in_august[PROGRESS] == Written(4, 1)
     assert judged(tmp_path, known, other, touched)["silver.fact_attendance"] == Written(2, 2)
