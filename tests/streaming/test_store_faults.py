@@ -112,15 +112,15 @@ def test_stream__outlives_faults_of_the_store(minio: Minio, tmp_path: Path) -> N
         try:
             stream.start()
             wait_until(lambda: pages.is_ready, "it runs")
-            for number, fault in enumerate(STREAM_FAULTS):
-                file = tmp_path / f"{number}.jsonl"
-                file.write_bytes(b"\n".join(lines[number :: len(STREAM_FAULTS)]))
+            file = tmp_path / "events.jsonl"
+            file.write_bytes(b"\n".join(lines))
+            zone.ingest(file)
+            for fault in STREAM_FAULTS:
                 proxy.begin(fault)
-                zone.ingest(file)
                 wait_until(lambda f=fault: proxy.struck[f.name] > 0, "it is felt")  # type: ignore[misc]
                 time.sleep(STREAM_FAULT_SECONDS)
-                proxy.end()
-                wait_until(is_built, "everything is built")
+            proxy.end()
+            wait_until(is_built, "everything is built")
             assert stream.stop() == 0, stream.output
         finally:
             stream.clear_away()
