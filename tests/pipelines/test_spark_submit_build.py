@@ -17,7 +17,9 @@ from tests.laws.world import ingest
 from tests.pipelines.conftest import OpenLake
 from tests.pipelines.lakes import KEY, difference_from, four_days
 
-BUILD, STREAM = (PROJECT / "jobs" / name for name in ("build.py", "stream.py"))
+BUILD, BACKFILL, STREAM = (
+    PROJECT / "jobs" / name for name in ("build.py", "backfill.py", "stream.py")
+)
 
 
 @pytest.fixture(scope="module")
@@ -66,10 +68,13 @@ def test_spark_submit__builds_on_a_cluster_and_streams_locally(
 
 
 @pytest.mark.slow
-def test_spark_submit__a_wrong_setting_ends_with_its_message(tmp_path: Path) -> None:
+def test_spark_submit__a_wrong_setting_ends_with_its_message(lake_root: Path) -> None:
+    """By jobs/backfill.py, which runs as jobs/build.py does."""
     without = {name: "" for name in os.environ if name.startswith("LMSLAKE_PSEUDONYM_")}
     options = ["--master", "local[1]", "--properties-file", properties_file()]
-    done = spark_submit([*options, str(BUILD)], {**without, "LMSLAKE_ROOT": str(tmp_path / "lake")})
+    days = ["--from", "2024-02-28", "--to", "2024-03-02"]
+    environment = {**without, "LMSLAKE_ROOT": str(lake_root)}
+    done = spark_submit([*options, str(BACKFILL), *days], environment)
     assert done.returncode != 0
     said = done.stdout + done.stderr
     assert "No pseudonym key is set" in said
