@@ -44,19 +44,6 @@ def created_table(store: ObjectStore, table: Table, configuration: Mapping[str, 
     )
 
 
-def name_and_describe(opened: DeltaTable, declared: Table, fence: Fence) -> None:
-    """Give a table that Spark made the name and description of its declaration."""
-    from deltalake import CommitProperties
-
-    changes = {
-        opened.alter.set_table_name: declared.name,
-        opened.alter.set_table_description: declared.doc,
-    }
-    for change, text in changes.items():
-        with fence.commit(opened) as transactions:
-            change(text, commit_properties=CommitProperties(app_transactions=transactions))
-
-
 def check_types(table: DeltaTable, declared: pa.Schema) -> None:
     """Raises LakeError where a column has another type in the table than in its declaration.
 

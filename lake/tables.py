@@ -25,13 +25,7 @@ from lake.delta_reading import (
     rows_of,
     values_predicate,
 )
-from lake.delta_writing import (
-    check_types,
-    declared_table,
-    merge_rows,
-    name_and_describe,
-    write_rows,
-)
+from lake.delta_writing import check_types, declared_table, merge_rows, write_rows
 from lake.errors import LakeError
 from lake.fencing import NO_FENCE, Fence
 from lake.query import is_written
@@ -364,17 +358,13 @@ class LakeTables:
             writer = writer.option("replaceWhere", replaced)
         if table.partition_by:
             writer = writer.partitionBy(table.partition_by)
-        is_new = not self.exists(name)
-        if is_new:
+        if not self.exists(name):
             self.fence.announce(name)
             writer = writer.options(**_properties(name))
         # A column that was declared since the table was written is added by the next write.
         writer = writer.option("mergeSchema", "true").option("userMetadata", build_id)
         with self.fence.spark_commit(lambda: opened_table(self._store, table)) as options:
             writer.options(**options).save(self.path(name))
-        if is_new:
-            # Spark's writer of frames knows neither.
-            name_and_describe(self._opened(name), table, self.fence)
 
     def _rows_written(self, name: str, build_id: str) -> int:
         """Rows that the build's newest commit to the table wrote, as the commit itself says."""
