@@ -129,15 +129,9 @@ class Crashes:
                     self._chance.uniform(0, 0.4),
                     self._chance.choice(VICTIMS),
                 )
-            self._expire_lock()
 
     def _objects(self, place: str) -> Callable[[], int]:
         return partial(objects_below, self._store, place)
-
-    def _expire_lock(self) -> None:
-        """What 60 s do for the lock of who is dead: tests/chaos waits for it, here it is taken."""
-        if self.settings.is_s3:
-            self._store.delete("_locks/build")
 
 
 @pytest.fixture
