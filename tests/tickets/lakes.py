@@ -47,6 +47,7 @@ def ticket(
         "_content_hash": "0" * 64,
         "_row": 1,
         "_digest": "0" * 64,
+        "_identifiers": "0" * 64,
     }
 
 
