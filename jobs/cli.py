@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from importlib import import_module
 
@@ -86,9 +85,10 @@ def run(command: click.Command) -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
+        from lake.settings import Settings
         from streaming.outages import STORE_FAULTS
 
-        if not isinstance(error, STORE_FAULTS) or os.environ.get(TRACE_VARIABLE):
+        if not isinstance(error, STORE_FAULTS) or Settings().stack_trace:
             raise
         click.echo(f"Error: {type(error).__name__}: {error}", err=True)
         click.echo(f"  Where it happened:  export {TRACE_VARIABLE}=1  and run it again.", err=True)

@@ -29,6 +29,7 @@ def test_run__says_what_a_disk_or_a_store_refuses(
     def refused() -> None:
         raise refusal
 
+    monkeypatch.setenv("LMSLAKE_STACK_TRACE", "false")
     with pytest.raises(SystemExit, match="1"):
         run(refused)
     assert f"Error: {type(refusal).__name__}: {refusal}\n" in capsys.readouterr().err
