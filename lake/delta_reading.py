@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import date
+from functools import reduce
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -66,12 +67,18 @@ def missing_columns(table: DeltaTable, names: Iterable[str]) -> list[str]:
     return [name for name in names if name not in known]
 
 
-def delta_rows(table: DeltaTable, schema: pa.Schema, where: str = "TRUE") -> pa.Table:
+def delta_rows(
+    table: DeltaTable,
+    schema: pa.Schema,
+    where: str = "TRUE",
+    keep: Callable[[pa.Table], pa.Table] | None = None,
+) -> pa.Table:
     """Rows of the table that the SQL condition keeps, with the columns and types of `schema`.
 
-    A column that the table does not have yet is NULL. The table's own Arrow dataset is not used:
-    its reading threads call into Python, and end the process with SIGABRT where they still do so
-    while the interpreter shuts down.
+    A column that the table does not have yet is NULL. `keep` chooses among the rows as they come,
+    a part at a time. The table's own Arrow dataset is not used: its reading threads call into
+    Python, and end the process with SIGABRT where they still do so while the interpreter shuts
+    down.
     """
     import pyarrow as pa
     from deltalake import QueryBuilder
@@ -79,25 +86,41 @@ def delta_rows(table: DeltaTable, schema: pa.Schema, where: str = "TRUE") -> pa.
     missing = missing_columns(table, schema.names)
     columns = ", ".join(f'"{name}"' for name in schema.names if name not in missing)
     query = f"SELECT {columns} FROM opened WHERE {where}"
-    rows = pa.table(QueryBuilder().register("opened", table).execute(query).read_all())
+    parts = pa.RecordBatchReader.from_stream(
+        QueryBuilder().register("opened", table).execute(query)
+    )
+    if keep is None:
+        return _declared(parts.read_all(), schema, missing)
+    chosen = (keep(_declared(pa.Table.from_batches([part]), schema, missing)) for part in parts)
+    return pa.concat_tables([schema.empty_table(), *chosen])
+
+
+def _declared(rows: pa.Table, schema: pa.Schema, missing: Iterable[str]) -> pa.Table:
+    """Rows with exactly the columns and types of the schema; the missing columns are null."""
+    import pyarrow as pa
+
     for name in missing:
         rows = rows.append_column(name, pa.nulls(rows.num_rows))
     return rows.select(schema.names).cast(schema)
 
 
-def rows_of(rows: pa.Table, students: pa.Array) -> pa.Table:
-    """Those of the rows whose student_hash is one of the given ones."""
-    return rows.filter(_is_of(rows, students))
+def rows_sharing(rows: pa.Table, having: pa.Table) -> pa.Table:
+    """Those of the rows that share a value of any column of `having` with it."""
+    return rows.filter(_is_sharing(rows, having))
 
 
-def rows_but_of(rows: pa.Table, students: pa.Array) -> pa.Table:
-    """Those of the rows whose student_hash is none of the given ones."""
+def rows_but_of(rows: pa.Table, having: pa.Table) -> pa.Table:
+    """Those of the rows that share no value of any column of `having` with it."""
     import pyarrow.compute as pc
 
-    return rows.filter(pc.invert(_is_of(rows, students)))
+    return rows.filter(pc.invert(_is_sharing(rows, having)))
 
 
-def _is_of(rows: pa.Table, students: pa.Array) -> pa.ChunkedArray:
+def _is_sharing(rows: pa.Table, having: pa.Table) -> pa.ChunkedArray:
     import pyarrow.compute as pc
 
-    return pc.is_in(rows["student_hash"], value_set=students.cast(rows["student_hash"].type))
+    found = [
+        pc.is_in(rows[name], value_set=having[name].combine_chunks().cast(rows[name].type))
+        for name in having.column_names
+    ]
+    return reduce(pc.or_, found)

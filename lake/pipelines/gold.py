@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from lake import limits
 from lake.pipelines.event_rows import cached
-from lake.tables import COLLECTED_ROWS, Students
+from lake.table_reading import Students
 from lake.transforms.activity import (
     chapter_engagement,
     chapter_progress,
@@ -32,10 +33,6 @@ if TYPE_CHECKING:
     from lake.pipelines.build import Lake
     from lake.pipelines.journal import Touched
 
-
-# Days with no more events than this are computed whole: cheaper than to look for those whom a
-# change touches.
-WHOLE_DAY_ROWS = 20_000
 BY_STUDENT = (
     "silver.sessions", "gold.student_daily_activity", "gold.student_chapter_progress",
     "gold.student_question_attempts", "features.student_features",
@@ -121,23 +118,25 @@ def publish_gold(publication: Publication, events: DataFrame, dates: frozenset[d
         publication.replace("gold.student_question_attempts", attempts, dates)
 
 
-def stored_events(lake: Lake, touched: Touched) -> DataFrame:
+def stored_events(lake: Lake, touched: Touched, of: Students | None = None) -> DataFrame:
     """Events of the touched days, and of the sessions that start on the touched days of sessions.
 
-    Two scans, each with a condition that the table's file statistics can answer.
+    With `of` those of these students. Two scans, each with a condition that the table's file
+    statistics can answer.
     """
-    on_dates = lake.tables.read_days("silver.events", touched.dates)
+    tables = lake.tables
+    on_dates = tables.read_days("silver.events", touched.dates, of, SOURCE_COLUMNS)
     if not touched.session_dates:
-        return on_dates.select(*SOURCE_COLUMNS)
+        return on_dates
     others = [
         day
-        for day in lake.tables.days("silver.events")
+        for day in tables.days("silver.events")
         if day >= min(touched.session_dates) and day not in touched.dates
     ]
-    of_sessions = lake.tables.read_days("silver.events", others).where(
+    of_sessions = tables.read_days("silver.events", others, of, SOURCE_COLUMNS).where(
         starts_on(touched.session_dates)
     )
-    return on_dates.unionByName(of_sessions).select(*SOURCE_COLUMNS)
+    return on_dates.unionByName(of_sessions)
 
 
 def starts_on(dates: Iterable[date]) -> Column:
@@ -218,16 +217,14 @@ def publish_derived(
     with ExitStack() as caches:
         of_sessions = of_days = events
         if of_sessions is None or of_days is None:
-            stored = stored_events(lake, touched)
             if students is not None and is_worth_by_student(lake, touched):
                 few = Students.collected(cached(students.select("student_hash").distinct(), caches))
-                of_few = stored.join(F.broadcast(few.rows), "student_hash", "left_semi")
-                stored = cached(of_few, caches)
+                stored = cached(stored_events(lake, touched, few), caches)
                 publication = Publication(lake, gate, few, *_counted(stored, touched))
             else:
-                stored = cached(stored, caches)
+                stored = cached(stored_events(lake, touched), caches)
                 days = touched.dates | touched.session_dates
-                if lake.tables.rows_at_most("silver.events", days) <= COLLECTED_ROWS:
+                if lake.tables.rows_at_most("silver.events", days) <= limits.COLLECTED_ROWS:
                     publication = Publication(lake, gate, None, *_counted(stored, touched))
             of_sessions = stored.where(starts_on(touched.session_dates))
             of_days = stored.where(F.col("date").isin(sorted(touched.dates)))
@@ -254,6 +251,6 @@ def _events_of(of_sessions: int | None, of_days: int | None) -> dict[str, int]:
 def is_worth_by_student(lake: Lake, touched: Touched) -> bool:
     """Whether the touched days hold so much that deriving the touched students alone is cheaper."""
     days = touched.dates | touched.session_dates
-    return lake.tables.rows_at_most("silver.events", days) > WHOLE_DAY_ROWS and all(
+    return lake.tables.rows_at_most("silver.events", days) > limits.WHOLE_DAY_ROWS and all(
         lake.tables.has_declared_columns(name) for name in BY_STUDENT
     )

@@ -10,13 +10,18 @@ from typing import TYPE_CHECKING
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from lake.pipelines.event_rows import IDENTITY, cached, span_of, time_span
+from lake import limits
+from lake.pipelines.event_rows import EVENTS, IDENTITY, cached, span_of, time_span
 from lake.transforms.sessionise import micros, sessionise
 
 if TYPE_CHECKING:
     from lake.pipelines.build import Lake
 
 ONE_DAY = timedelta(days=1)
+# What tells whether an old event is a neighbour, or a rival, of a received one.
+NEAR_COLUMNS = (
+    "student_hash", "ts", "session_id", "session_start", "date", "event_id", "_body_hash",
+)  # fmt: skip
 
 
 def _days_around(dates: Sequence[date]) -> set[date]:
@@ -44,23 +49,36 @@ def _islands(received: DataFrame, gap_us: int) -> DataFrame:
     )
 
 
+def _as_it_is(rows: DataFrame) -> DataFrame:
+    return rows
+
+
 def touched_history(
-    lake: Lake, received: DataFrame, dates: Sequence[date], reset: bool, caches: ExitStack
+    lake: Lake,
+    received: DataFrame,
+    dates: Sequence[date],
+    reset: bool,
+    caches: ExitStack,
+    at_most: int,
 ) -> DataFrame:
     """Rows of silver.events that belong to sessions which the received events touch.
 
     A session is touched when one of its events lies within the gap of a received one of the same
     student, or has the id of a received event and another body. With `reset` the dates' own rows
     are not history (they are replaced), but sessions that they shared with other days are. The
-    rows are kept until `caches` is closed: what they were before anything is published.
+    rows are kept until `caches` is closed: what they were before anything is published. `at_most`
+    so many events were received: where they are few, the days' rows need no shuffle.
     """
+    is_little = at_most <= limits.COLLECTED_ROWS and not reset
+    few = F.broadcast if is_little else _as_it_is
     gap_us = micros(lake.settings.session_gap)
-    near = lake.tables.read_days("silver.events", _days_around(dates))
-    on_dates = F.col("date").isin(list(dates))
-    keys = near.select(
-        "student_hash", F.unix_micros("ts").alias("ts_us"), "session_id", "session_start",
-        "date", "event_id", "_body_hash",
-    )  # fmt: skip
+    days, on_dates = _days_around(dates), F.col("date").isin(list(dates))
+    if is_little:
+        known = received.select("student_hash", "event_id")
+        near = lake.tables.read_sharing("silver.events", days, NEAR_COLUMNS, known)
+    else:
+        near = lake.tables.read_days("silver.events", days, columns=NEAR_COLUMNS)
+    keys = near.withColumn("ts_us", F.unix_micros("ts"))
     first_us, last_us = received.agg(
         F.coalesce(F.min("ts_us"), F.lit(0)), F.coalesce(F.max("ts_us"), F.lit(0))
     ).collect()[0]
@@ -68,7 +86,7 @@ def touched_history(
     ts_range = F.col("ts").between(
         F.timestamp_micros(F.lit(first_us)), F.timestamp_micros(F.lit(last_us))
     )
-    islands = _islands(received, gap_us).alias("island")
+    islands = few(_islands(received, gap_us)).alias("island")
     neighbours = (
         near.where(ts_range)
         .select("student_hash", F.unix_micros("ts").alias("ts_us"), "session_id", "session_start")
@@ -83,7 +101,7 @@ def touched_history(
     )
     rivals = (
         keys.alias("old")
-        .join(received.select(*IDENTITY, "_body_hash").alias("new"), list(IDENTITY))
+        .join(few(received.select(*IDENTITY, "_body_hash")).alias("new"), list(IDENTITY))
         .where(F.col("old._body_hash") != F.col("new._body_hash"))
         .select("old.session_id", "old.session_start")
     )
@@ -94,9 +112,14 @@ def touched_history(
         touched = cached(touched.distinct(), passing)
         span = time_span(*touched.agg(*span_of("session_start")).collect()[0])
         if span is None:
-            return near.limit(0)
+            return lake.tables.read_days("silver.events", [])
         since = [day for day in lake.tables.days("silver.events") if day >= span[0].date()]
-        history = lake.tables.read_days("silver.events", since)
+        if is_little:
+            history = lake.tables.read_sharing(
+                "silver.events", since, EVENTS.column_names, touched.select("session_id")
+            )
+        else:
+            history = lake.tables.read_days("silver.events", since)
         in_sessions = F.col("session_start").between(*span)
         rows = history.where(in_sessions).join(
             touched.select("session_id"), "session_id", "left_semi"

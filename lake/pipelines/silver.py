@@ -149,12 +149,13 @@ def silver_change(
     another number of records than the ledger says.
     """
     partitions = partitions_for(objects, lake.parallelism)
+    expected = sum(item.record_count for item in objects)
     counted = Observation()
     received = valid_events(received_events(lake, objects), counted)
     history = has_history(lake, dates)
     if history:
         received = cached(received, caches, at_once=True)
-        old = touched_history(lake, received, dates, reset, caches)
+        old = touched_history(lake, received, dates, reset, caches, expected)
         rows = _received_as_placed(received, True).unionByName(_history_as_placed(old))
     else:
         rows = _received_as_placed(received, False)
@@ -181,7 +182,6 @@ def silver_change(
         found = identities(events)
         duplicate_count = found.losers.count() if found.losers is not None else 0
     observed = _observed(counted)
-    expected = sum(item.record_count for item in objects)
     if observed["received"] != expected:
         raise RawObjectFault(
             f"The raw objects of {dates[0]} … {dates[-1]} hold {observed['received']} records, "

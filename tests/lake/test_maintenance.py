@@ -636,7 +636,7 @@ def test_maintain__between_builds_leaves_the_tables_right(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # So that rows move as much data does: by Spark, with deletion vectors.
-    monkeypatch.setattr("lake.tables.COLLECTED_ROWS", 0)
+    monkeypatch.setattr("lake.limits.COLLECTED_ROWS", 0)
     lines = four_days()
     late = [line for number, line in enumerate(lines) if number % 5 == 0]
     first = [line for number, line in enumerate(lines) if number % 5]

@@ -15,7 +15,7 @@ import pytest
 from deltalake import DeltaTable
 from pyspark.sql import functions as F
 
-from lake import tables
+from lake import limits
 from lake.delta_reading import delta_rows, opened_table
 from lake.fencing import keep_out_others
 from lake.pipelines.build import Lake, only_builder, open_lake, silent
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 ACTIVITY = "gold.student_daily_activity"
 FOUND = "gold.student_chapter_progress"
 DAYS = [date(2024, 2, 29)]
-LITTLE, MUCH = tables.COLLECTED_ROWS, -1
+LITTLE, MUCH = limits.COLLECTED_ROWS, -1
 LOST = "The lock 'build' was lost while the command ran"
 
 
@@ -96,12 +96,12 @@ def test_commit__of_who_lost_the_lock_is_refused(
 
     def second_publishes() -> None:
         with monkeypatch.context() as patched, taking_over(second):
-            patched.setattr(tables, "COLLECTED_ROWS", LITTLE)
+            patched.setattr(limits, "COLLECTED_ROWS", LITTLE)
             put(second, 3)
 
     with only_builder(first, "build", silent):
         put(first, 2)  # one build commits more than once to a table
-        monkeypatch.setattr(tables, "COLLECTED_ROWS", limit)
+        monkeypatch.setattr(limits, "COLLECTED_ROWS", limit)
         write(first, 2)
         assert 2 in pages_of(first)
         first.check_lease()
@@ -112,7 +112,7 @@ def test_commit__of_who_lost_the_lock_is_refused(
         # Nor to a table that the second one has only found.
         with pytest.raises(LeaseHeld, match=LOST):
             first.tables.append(FOUND, first.tables.read(FOUND), "b", 1)
-    monkeypatch.setattr(tables, "COLLECTED_ROWS", LITTLE)
+    monkeypatch.setattr(limits, "COLLECTED_ROWS", LITTLE)
     with only_builder(second, "build", silent):
         put(second, 5)
     assert pages_of(second) == [5]
@@ -163,7 +163,7 @@ def test_commit__of_spark_that_has_begun_is_refused(
         finally:
             published.touch()
 
-    monkeypatch.setattr(tables, "COLLECTED_ROWS", MUCH)
+    monkeypatch.setattr(limits, "COLLECTED_ROWS", MUCH)
     with only_builder(first, "build", silent):
         pages = F.udf(stalled, "bigint", useArrow=False)("pages_viewed")
         rows = a_row(first, 2).withColumn("pages_viewed", pages)

@@ -9,9 +9,8 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
-from lake import tables
+from lake import limits
 from lake.errors import LakeError
-from lake.pipelines import gold
 from lake.pipelines.build import build
 from schemas.derivations import arrow_schema
 from schemas.tables import TABLES
@@ -59,7 +58,7 @@ def test_build__derives_the_touched_students_of_large_days_alone(
     # Days of s3's videos, on which s1 was active as well.
     late = [event(900 + n, FIRST.replace(day=28 + n, hour=23), "s3", "page_view") for n in range(2)]
     ingest(lake, tmp_path / "late", [canonical(body) for body in late])
-    monkeypatch.setattr(gold, "WHOLE_DAY_ROWS", 0)
+    monkeypatch.setattr(limits, "WHOLE_DAY_ROWS", 0)
     (report,) = build(lake)
     assert report.touched.dates == set(DAYS[:2])
     # What was false of s3 is right on the touched days; the rows of s1 were copied, not derived.
@@ -68,11 +67,33 @@ def test_build__derives_the_touched_students_of_large_days_alone(
     assert not touched.where(f"student_hash = '{students['s3']}' AND pages_viewed = 999").head(1)
 
 
-@pytest.mark.parametrize("limit", [0, tables.COLLECTED_ROWS])
+def test_read_sharing__finds_rows_by_either_column_however_many_there_are(
+    opened: OpenLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = opened(tmp_path / "lake")
+    ingest(lake, tmp_path / "files", four_days())
+    build(lake)
+    columns = ("student_hash", "event_id")
+    rows = lake.tables.read_days("silver.events", DAYS, columns=columns).collect()
+    student = rows[0]["student_hash"]
+    event_id = next(row["event_id"] for row in rows if row["student_hash"] != student)
+    wanted = {row for row in rows if student in row or event_id in row}
+    having = lake.spark.createDataFrame(pa.table([[student], [event_id]], names=columns))
+
+    found = lake.tables.read_sharing("silver.events", DAYS, columns, having).collect()
+    assert set(found) == wanted
+    assert len(found) == len(wanted)
+    monkeypatch.setattr(limits, "COPIED_ROWS", 0)
+    # Too many to be looked at: all of them, of which the caller chooses.
+    everything = lake.tables.read_sharing("silver.events", DAYS, columns, having).collect()
+    assert set(everything) == set(rows)
+
+
+@pytest.mark.parametrize("limit", [0, limits.COLLECTED_ROWS])
 def test_replace_dates__refuses_a_column_of_another_type(
     limit: int, opened: OpenLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tables, "COLLECTED_ROWS", limit)
+    monkeypatch.setattr(limits, "COLLECTED_ROWS", limit)
     lake = opened(tmp_path / "lake")
     before = arrow_schema(TABLES[ACTIVITY])
     place = before.get_field_index("total_time_spent_seconds")
@@ -89,8 +110,8 @@ def test_build__little_and_much_are_written_alike(
     opened: OpenLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     described = []
-    for number, limit in enumerate((0, tables.COLLECTED_ROWS)):
-        monkeypatch.setattr(tables, "COLLECTED_ROWS", limit)
+    for number, limit in enumerate((0, limits.COLLECTED_ROWS)):
+        monkeypatch.setattr(limits, "COLLECTED_ROWS", limit)
         lake = opened(tmp_path / f"lake{number}")
         ingest(lake, tmp_path / f"files{number}", four_days())
         (report,) = build(lake)

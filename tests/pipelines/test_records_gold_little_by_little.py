@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lake import tables
+from lake import limits
 from lake.pipelines.records.build import RecordsReport, build_records
 from tests.landing.zones import School as Zone
 from tests.pipelines.conftest import OpenLake
@@ -177,7 +177,7 @@ def test_build_records__of_many_rows_gives_the_same_gold(
 ) -> None:
     """All that is read and written by Spark, and not by delta-rs."""
     for limit in ("COLLECTED_ROWS", "FEW_ROWS", "COPIED_ROWS", "FEW_PARTITIONS"):
-        monkeypatch.setattr(tables, limit, 0)
+        monkeypatch.setattr(limits, limit, 0)
     first, second = DAYS[-6:-1], DAYS[-1:]
     built(
         students=register(),

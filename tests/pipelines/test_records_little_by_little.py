@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lake import tables
+from lake import limits
 from lake.pipelines.records.build import build_records
 from lake.storage import LocalStore
 from tests.landing.zones import School as Zone
@@ -47,8 +47,8 @@ def test_build_records__touches_what_a_file_changes_alone(
 ) -> None:
     """A record moves to another day, a student to another class; others stay where they are."""
     if way == "spark":
-        monkeypatch.setattr(tables, "COLLECTED_ROWS", 0)
-        monkeypatch.setattr(tables, "FEW_ROWS", 0)
+        monkeypatch.setattr(limits, "COLLECTED_ROWS", 0)
+        monkeypatch.setattr(limits, "FEW_ROWS", 0)
     lake = opened(tmp_path)
     zone = Zone(tmp_path)
 

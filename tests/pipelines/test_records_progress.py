@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from deltalake import DeltaTable
 
-from lake import tables
+from lake import limits
 from lake.errors import LakeError
 from lake.pipelines.picture import build_pictures
 from lake.pipelines.records.build import build_records
@@ -46,7 +46,7 @@ def test_build_records__keeps_what_a_lesson_was(
     opened: OpenLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # As of a table with many rows: Spark reads where the old rows of the keys are.
-    monkeypatch.setattr(tables, "FEW_ROWS", 0)
+    monkeypatch.setattr(limits, "FEW_ROWS", 0)
     lake, zone = opened(tmp_path), Zone(tmp_path)
     first, second, third = DONE
     zone.put("students.csv", STUDENTS)

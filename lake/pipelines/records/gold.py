@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 from lake.pipelines.event_rows import cached
 from lake.pipelines.records.history import with_register
 from lake.pipelines.records.publish import Published, replace_changed, replace_of_students
-from lake.tables import Students
+from lake.table_reading import Students
 from lake.transforms.records.daily import (
     class_days,
     rolling_classes,

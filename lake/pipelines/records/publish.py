@@ -15,7 +15,7 @@ from schemas.tables import TABLES
 
 if TYPE_CHECKING:
     from lake.pipelines.records.received import Pass
-    from lake.tables import Students
+    from lake.table_reading import Students
 
 
 @dataclass(frozen=True)
