@@ -77,7 +77,7 @@ def test_read_sharing__finds_rows_by_either_column_however_many_there_are(
     rows = lake.tables.read_days("silver.events", DAYS, columns=columns).collect()
     student = rows[0]["student_hash"]
     event_id = next(row["event_id"] for row in rows if row["student_hash"] != student)
-    wanted = {row for row in rows if student in row or event_id in row}
+    wanted = {row for row in rows if row["student_hash"] == student or row["event_id"] == event_id}
     having = lake.spark.createDataFrame(pa.table([[student], [event_id]], names=columns))
 
     found = lake.tables.read_sharing("silver.events", DAYS, columns, having).collect()
