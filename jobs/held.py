@@ -64,7 +64,8 @@ def retry(build_ids: tuple[str, ...]) -> None:
 
     settings = Settings.from_env()
     settings.key()
-    if not build_ids and not Journal(existing_store(settings)).held():
+    held = Journal(existing_store(settings)).held()
+    if not build_ids and not held:
         click.echo("Nothing is held.")
         return
     print_progress("starting Spark")

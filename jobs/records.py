@@ -105,11 +105,11 @@ def build_landed(
     from lake.pipelines.build import open_lake
     from lake.pipelines.records.build import build_records
     from lake.pipelines.records.contents import has_work, is_little
+    from lake.query import existing_store
     from lake.settings import Settings
-    from lake.storage import open_store
 
     settings = Settings.from_env()
-    store = open_store(settings)
+    store = existing_store(settings)
     if not (rederive or again or has_work(store, settings.risk)):
         return None
     settings.key()

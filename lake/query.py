@@ -180,13 +180,26 @@ def is_written(table: Table, store: ObjectStore) -> bool:
 
 
 def existing_store(settings: Settings) -> ObjectStore:
-    """The store of a lake that is there. Raises LakeError where it is not."""
-    # A reader must not make the folder of a lake whose name was mistyped.
-    if not settings.is_s3 and not Path(settings.root).expanduser().is_dir():
-        raise LakeError(
-            f"There is no lake at {settings.root}.\n"
-            "  Set LMSLAKE_ROOT to the lake's folder, or start one: lmslake ingest FILE…"
-        )
+    """The store of a lake that is there: on S3, of a prefix with anything below it.
+
+    For who reads: of a name that was mistyped no lake is made, and nothing is said about its
+    contents. Raises LakeError where there is none, and as `open_store`.
+    """
+    place = "bucket and prefix" if settings.is_s3 else "folder"
+    missing = LakeError(
+        f"There is no lake at {settings.root}.\n"
+        f"  Set LMSLAKE_ROOT to the lake's {place}, or start one: lmslake ingest FILE…,\n"
+        "  or, with school records, lmslake land"
+    )
+    if settings.is_s3:
+        from lake.storage_s3 import S3Store
+
+        store = S3Store.from_settings(settings)
+        if store.is_empty():
+            raise missing
+        return store
+    if not Path(settings.root).expanduser().is_dir():
+        raise missing
     return open_store(settings)
 
 

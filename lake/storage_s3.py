@@ -71,10 +71,23 @@ class S3Store:
         return store
 
     def _check_bucket(self) -> None:
+        with self._answering():
+            self.client.head_bucket(Bucket=self.bucket)
+
+    def is_empty(self) -> bool:
+        """Whether nothing at all lies below the prefix: one LIST of one key. Raises as
+        `from_settings`."""
+        with self._answering():
+            found = self.client.list_objects_v2(Bucket=self.bucket, Prefix=self.prefix, MaxKeys=1)
+        return not found.get("Contents")
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        """What the store answers to the first questions, as errors for the user."""
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
-            self.client.head_bucket(Bucket=self.bucket)
+            yield
         except (BotoCoreError, ClientError) as error:
             kind = LakeError if is_refusal(error) else StoreAwayError
             raise kind(

@@ -15,6 +15,7 @@ import pytest
 from lake.errors import LakeError
 from lake.settings import Settings
 from lake.storage import LocalStore, ObjectStore, open_store
+from lake.storage_s3 import S3Store
 from tests.services import Minio
 
 
@@ -145,6 +146,21 @@ def test_open_store__bucket_that_is_not_there(minio: Minio) -> None:
     settings = minio.settings().model_copy(update={"root": "s3a://no-such-bucket/x"})
     with pytest.raises(LakeError, match="no-such-bucket cannot be reached"):
         open_store(settings)
+
+
+def test_s3_store__looks_at_one_key_to_see_that_there_is_a_lake(minio: Minio) -> None:
+    store = open_store(minio.settings())
+    assert isinstance(store, S3Store)
+    asked = []
+    store.client.meta.events.register(
+        "before-parameter-build.s3", lambda params, model, **_: asked.append((model.name, params))
+    )
+    assert store.is_empty()
+    for name in ("a", "b"):
+        store.put(name, b"")
+    asked.clear()
+    assert not store.is_empty()
+    assert [(name, params["MaxKeys"]) for name, params in asked] == [("ListObjectsV2", 1)]
 
 
 def test_open_store__root_that_is_a_file(tmp_path: Path) -> None:
