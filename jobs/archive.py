@@ -16,14 +16,13 @@ if TYPE_CHECKING:
     from lake.settings import Settings
     from streaming.options import ArchiveOptions, ArchiveProgress
 
-CONNECT_ATTEMPTS_ONCE = 2
-
 
 @click.command()
 @click.option(
     "--once",
     is_flag=True,
-    help="End when all that was in Kafka at the start is taken; do not wait long for the store.",
+    help="End when all that was in Kafka at the start is taken; wait neither for Kafka nor for the "
+    "store for long.",
 )
 def command(once: bool) -> None:
     """Take events from Kafka to the raw zone.
@@ -109,7 +108,13 @@ def _connected(
     )
     from tenacity.nap import sleep_using_event
 
-    from streaming.consumer import is_unavailable, open_consumer, partitions_of, unreachable
+    from streaming.consumer import (
+        ATTEMPTS_ONCE,
+        is_unavailable,
+        open_consumer,
+        partitions_of,
+        unreachable,
+    )
     from streaming.outages import Outage, failure_of
 
     outage = Outage(f"Kafka at {options.bootstrap_servers}")
@@ -124,7 +129,7 @@ def _connected(
 
     stop: Any = stop_when_event_set(stopping)
     if once:
-        stop |= stop_after_attempt(CONNECT_ATTEMPTS_ONCE)
+        stop |= stop_after_attempt(ATTEMPTS_ONCE)
     retrying = Retrying(
         retry=retry_if_exception(is_unavailable),
         wait=wait_random_exponential(max=30),

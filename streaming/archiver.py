@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable, Mapping
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError, OffsetOutOfRangeError
 
+from lake.errors import LakeError
 from lake.ledger import Ledger, StaleWriterError
-from lake.raw_objects import Origin
 from lake.storage import ObjectStore
 from lake.validation import Validator
 from streaming.broker_watch import BrokerWatch
-from streaming.consumer import cluster_id, is_settled, keep_joining, refused
+from streaming.consumer import PATIENCE_ONCE_SECONDS, cluster_id, is_settled, keep_joining, refused
 from streaming.flushing import Flusher
 from streaming.holdings import Holdings, Records
 from streaming.monitoring import ArchiverMetrics, Health
@@ -31,7 +31,6 @@ REVOKE_SECONDS = 15.0
 STOP_SECONDS = 20.0
 # Of each flush of one who is to end: a scheduler tries again.
 ONCE_SECONDS = 120.0
-OPEN_MS = 10_000
 CLOSE_MS = 3_000
 PROGRESS_SECONDS = 10.0
 
@@ -75,18 +74,22 @@ class Archiver:
         """Archive until `stop`; with `ends` until the partitions that it was given reach them.
 
         Raises LakeError where it cannot go on without a hand, or could not flush at the end; with
-        `ends` also where the store is away for long.
+        `ends` also where the store or Kafka is away for long.
         """
         if ends is not None:
-            self._flusher.patience = ONCE_SECONDS
+            self._flusher.patience, self._broker.patience = ONCE_SECONDS, PATIENCE_ONCE_SECONDS
         listener = Rebalances(self._assigned, self._revoked, self._lost)
         self._consumer.subscribe(list(self._options.topics), listener=listener)
+        gone: LakeError | None = None
         try:
-            while not self._stopping.is_set():
+            while not (self._stopping.is_set() or gone):
                 self._one_turn()
                 if ends is not None and self._has_reached(ends):
                     break
+                gone = self._broker.given_up
             self._flush()
+            if gone:
+                raise gone
         except KafkaError as error:
             refused(error, ", ".join(self._consumer.config["bootstrap_servers"]))
         finally:
@@ -94,13 +97,8 @@ class Archiver:
 
     def progress(self) -> ArchiveProgress:
         """What was done so far."""
-        return ArchiveProgress(
-            seconds=time.monotonic() - self._started,
-            records=self._records,
-            events=self._flusher.events,
-            rejected=self._flusher.rejected,
-            lag=self._broker.lag,
-        )
+        seconds, done = time.monotonic() - self._started, self._flusher
+        return ArchiveProgress(seconds, self._records, done.events, done.rejected, self._broker.lag)
 
     def _one_turn(self) -> None:
         self._tick()
@@ -173,9 +171,11 @@ class Archiver:
     def _open_partitions(self) -> None:
         """Go on where the ledger ends, with every partition whose position is not known."""
         partitions = sorted(self._held.unopened)
-        begins = self._consumer.beginning_offsets(partitions, timeout_ms=OPEN_MS)
-        ends = self._consumer.end_offsets(partitions, timeout_ms=OPEN_MS)
-        origins = [self._origin(partition) for partition in partitions]
+        begins, ends = self._broker.bounds(partitions)
+        origins = [
+            origin_of(self._cluster, p.topic, p.partition, self._options.topics[p.topic])
+            for p in partitions
+        ]
         committed = self._flusher.committed_offsets([origin.app_id for origin in origins])
         has_lost = False
         for partition, origin, last in zip(partitions, origins, committed, strict=True):
@@ -192,10 +192,6 @@ class Archiver:
             # A flush of its own: its row says exactly what was lost.
             self._flush()
         self._resume()
-
-    def _origin(self, partition: TopicPartition) -> Origin:
-        generation = self._options.topics[partition.topic]
-        return origin_of(self._cluster, partition.topic, partition.partition, generation)
 
     def _assigned(self, partitions: Iterable[TopicPartition]) -> None:
         """The group gave these partitions. They wait until their positions are read."""

@@ -8,13 +8,17 @@ from collections.abc import Iterable, Mapping
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
+from lake.errors import LakeError
 from lake.raw_buffers import OriginBuffer
-from streaming.consumer import is_unavailable
+from streaming.consumer import gone, is_unavailable
 from streaming.monitoring import ArchiverMetrics, Health
 from streaming.outages import Outage
 
 SECONDS_BETWEEN_QUESTIONS = 5.0
 ANSWER_MS = 3_000
+BOUNDS_MS = 10_000
+
+Offsets = Mapping[TopicPartition, int]
 
 
 class BrokerWatch:
@@ -24,6 +28,9 @@ class BrokerWatch:
     def __init__(self, consumer: KafkaConsumer, metrics: ArchiverMetrics, health: Health) -> None:
         self._consumer, self._metrics, self._health = consumer, metrics, health
         self._outage = Outage("Kafka")
+        # Seconds that Kafka may be away; None: as long as it takes. `given_up`: it is over.
+        self.patience: float | None = None
+        self.given_up: LakeError | None = None
         self._lags: dict[TopicPartition, int] = {}
         self._asked = time.monotonic()
 
@@ -35,8 +42,8 @@ class BrokerWatch:
     def ask(self, buffers: Mapping[TopicPartition, OriginBuffer]) -> None:
         """Note the lag of each partition, if it is time. Raises KafkaError."""
         partitions = list(buffers)
-        if not partitions and self._outage.is_on:
-            # Who has no partition must see the end of an outage, too.
+        if not partitions:
+            # Who has no partition must see an outage, too.
             partitions = [TopicPartition(topic, 0) for topic in self._consumer.subscription()]
         if not partitions or time.monotonic() - self._asked < SECONDS_BETWEEN_QUESTIONS:
             return
@@ -46,8 +53,15 @@ class BrokerWatch:
             lag = max(0, ends[partition] - buffer.committed_offset)
             self._lags[partition] = lag
             self._metrics.lag.labels(partition.topic, partition.partition).set(lag)
-        self._outage.ends()
-        self._note(is_up=True)
+        self._note_there()
+
+    def bounds(self, partitions: Iterable[TopicPartition]) -> tuple[Offsets, Offsets]:
+        """The first offset of each partition, and the one after its last. Raises KafkaError."""
+        partitions = list(partitions)
+        begins = self._consumer.beginning_offsets(partitions, timeout_ms=BOUNDS_MS)
+        ends = self._consumer.end_offsets(partitions, timeout_ms=BOUNDS_MS)
+        self._note_there()
+        return begins, ends
 
     def note_away(self, error: KafkaError) -> None:
         """Note that Kafka did not answer. Raises the error where waiting does not help."""
@@ -56,6 +70,9 @@ class BrokerWatch:
         self._outage.begins(error)
         self._note(is_up=False)
         self._asked = time.monotonic()
+        if self.patience is not None and self._outage.seconds >= self.patience:
+            servers = ",".join(self._consumer.config["bootstrap_servers"])
+            self.given_up = gone(error, self._outage.seconds, servers)
 
     def forget(self, partitions: Iterable[TopicPartition]) -> None:
         """These are watched by others."""
@@ -70,6 +87,11 @@ class BrokerWatch:
         except KafkaError as error:
             self.note_away(error)
             return 0
+
+    def _note_there(self) -> None:
+        self._outage.ends()
+        self.given_up = None
+        self._note(is_up=True)
 
     def _note(self, *, is_up: bool) -> None:
         self._health.is_kafka_up = is_up

@@ -26,6 +26,9 @@ RECORDS_PER_POLL = 2_000
 FETCH_BYTES = 16 << 20
 FETCH_BYTES_PER_PARTITION = 4 << 20
 BOOTSTRAP_SECONDS = 10
+# One who is to end asks so often before Kafka's first answer, and waits as long for the next one.
+ATTEMPTS_ONCE = 2
+PATIENCE_ONCE_SECONDS = float(ATTEMPTS_ONCE * BOOTSTRAP_SECONDS)
 # How soon new partitions are noticed.
 METADATA_SECONDS = 60
 # A broker that is back is found soon; kafka-python's own limit is 30.
@@ -173,6 +176,14 @@ def unreachable(error: BaseException, servers: str) -> LakeError:
     return LakeError(
         f"Kafka at {servers} cannot be reached: {error}\n"
         "  Is it running? Check LMSLAKE_KAFKA_BOOTSTRAP_SERVERS and …_SECURITY_PROTOCOL."
+    )
+
+
+def gone(error: BaseException, seconds: float, servers: str) -> LakeError:
+    """That Kafka went away while it was read and is not waited for any longer."""
+    return LakeError(
+        f"Kafka at {servers} has not answered for {seconds:.0f} s: {error}\n"
+        "  What was committed stays; the next start goes on from there."
     )
 
 

@@ -44,6 +44,11 @@ class Outage:
     def is_on(self) -> bool:
         return self._since is not None
 
+    @property
+    def seconds(self) -> float:
+        """How long it has been on; 0 where it is not."""
+        return 0.0 if self._since is None else time.monotonic() - self._since
+
     def begins(self, error: BaseException | None) -> None:
         """An attempt failed."""
         if self._since is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import subprocess
 import time
 from pathlib import Path
@@ -161,6 +162,52 @@ def test_archive__kafka_stands_still_and_goes_on(
         assert failures == []
         world.check_exactly_once()
     assert outages_in(caplog.messages, "Kafka")
+
+
+def test_archive_once__kafka_is_killed_in_mid_run(tmp_path: Path, lake_root: Path) -> None:
+    places = tmp_path / "kafka", tmp_path / "log"
+    places[0].mkdir()
+    # One flush for each poll; what one partition's fetch brings is far from all of it.
+    often = {"LMSLAKE_ARCHIVE_FLUSH_RECORDS": "1"}
+    with running_kafka(places[0]) as kafka:
+        world = World(kafka, kafka.create_topic(), LocalStore(lake_root))
+        world.send(range(100_000), partitions=1)
+        with world.process(places[1], "--once", **often) as once:
+            wait_until(lambda: world.zone.ledger.rows().num_rows > 0, "a first flush")
+            _only_child(str(places[0] / "server.properties")).kill()
+            assert once.wait() == 1
+    assert re.search(r"has not answered for \d+ s", once.output)
+    assert "the next start goes on from there" in once.output
+    assert "Traceback" not in once.output
+    taken = world.zone.lines()
+    assert 0 < sum(taken.values()) < 100_000
+    assert taken <= world.sent
+    with running_kafka(places[0], int(kafka.bootstrap_servers.split(":")[1])):
+        with world.process(places[1], "--once") as again:
+            assert again.wait() == 0, again.output
+        world.check_exactly_once()
+
+
+def test_archive_once__kafka_goes_away_before_it_gave_a_partition(
+    tmp_path: Path, lake_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running_kafka(tmp_path) as kafka:
+        world = World(kafka, kafka.create_topic(), LocalStore(lake_root))
+        world.send(range(10))
+        archiver, ends = world.archiver(), world.ends()
+        broker = _only_child(str(tmp_path / "server.properties"))
+        broker.suspend()
+        said = f"{kafka.bootstrap_servers} has not answered"
+        try:
+            with monkeypatch.context() as hasty:
+                hasty.setattr("streaming.archiver.PATIENCE_ONCE_SECONDS", 2.0)
+                hasty.setattr("streaming.broker_watch.SECONDS_BETWEEN_QUESTIONS", 0.5)
+                with pytest.raises(LakeError, match=said):
+                    archiver.run(ends)
+        finally:
+            broker.resume()
+        world.archive_once()
+        world.check_exactly_once()
 
 
 def test_archive__other_errors_of_kafka_end_it(
