@@ -41,7 +41,7 @@ def without_gates() -> Iterator[None]:
     def same_rows(rows: Any, *_: Any) -> Any:
         return rows
 
-    def write_only(_: Any, __: Any, rows: Any, ___: Any, write: Any) -> None:
+    def write_only(_: Any, __: Any, rows: Any, ___: Any, write: Any, *____: Any) -> None:
         write(rows)
 
     def no_violation(*_: Any) -> Column:

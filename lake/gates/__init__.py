@@ -5,7 +5,8 @@ Expectations judges their one-row summary (`judge`), the results are kept (`reco
 error check stops the publication (`gate`). Spark and Great Expectations are imported on use.
 """
 
-from lake.gates.gate import Gate, GateFailed, GateResult
+from lake.gates.gate import Gate
 from lake.gates.judge import Verdict, prepare
+from lake.gates.result import GateFailed, GateResult
 
 __all__ = ["Gate", "GateFailed", "GateResult", "Verdict", "prepare"]

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from lake.errors import LakeError
 from lake.gates import record
-from lake.gates.judge import Judgement, Verdict, judge
+from lake.gates.judge import Judgement, judge
+from lake.gates.result import GateFailed, GateResult
 from schemas.expectations import ROW_COUNT, Expectation
 from schemas.table import Table
 from schemas.tables.operations import GATE_RESULTS
@@ -25,56 +24,6 @@ if TYPE_CHECKING:
 
 EVENTS_ADD_UP = "events_add_up"
 EACH_ONCE = "each event that the rows follow from is counted in one of them"
-
-
-class GateFailed(LakeError):  # noqa: N818 - what happened, not a fault of the program
-    """A publication was stopped; the tables are as they were."""
-
-
-@dataclass(frozen=True)
-class GateResult:
-    """What a gate saw. `quarantines` says that rows which break an error check were set aside."""
-
-    table: Table
-    dates: tuple[date, ...]
-    row_count: int
-    verdicts: tuple[Verdict, ...]
-    quarantines: bool
-    evaluated_at: datetime
-
-    def outcome(self, verdict: Verdict) -> str:
-        if verdict.success:
-            return "passed"
-        if verdict.expectation.severity == "warn":
-            return "warned"
-        if self.quarantines and verdict.expectation.is_row_rule:
-            return "quarantined"
-        return "stopped"
-
-    def _with_outcome(self, outcome: str) -> tuple[Verdict, ...]:
-        return tuple(v for v in self.verdicts if self.outcome(v) == outcome)
-
-    @property
-    def stopping(self) -> tuple[Verdict, ...]:
-        return self._with_outcome("stopped")
-
-    @property
-    def warnings(self) -> tuple[Verdict, ...]:
-        return self._with_outcome("warned")
-
-    @property
-    def worst_outcome(self) -> str:
-        outcomes = {self.outcome(verdict) for verdict in self.verdicts}
-        return next(o for o in ("stopped", "quarantined", "warned", "passed") if o in outcomes)
-
-    @property
-    def days(self) -> str:
-        """The dates in words: one day, or first to last with their number."""
-        if not self.dates:
-            return "no date"
-        if len(self.dates) == 1:
-            return self.dates[0].isoformat()
-        return f"{min(self.dates)} to {max(self.dates)} ({len(self.dates)} dates)"
 
 
 class Gate:
@@ -120,7 +69,8 @@ class Gate:
         the first of their key) is known: cache rows that are expensive to compute. `also` adds
         expectations with what was observed. Raises GateFailed where an error check fails.
         """
-        from lake.gates.rules import duplicate_keys, summary_columns
+        from lake.gates.keys import duplicate_keys
+        from lake.gates.rules import summary_columns
 
         row = rows.agg(*summary_columns(table)).first()
         summary: dict[str, float] = dict(row.asDict()) if row else {}
@@ -174,25 +124,33 @@ class Gate:
         rows: DataFrame,
         dates: Sequence[date],
         write: Callable[[DataFrame], int],
+        made: DataFrame | None = None,
     ) -> GateResult:
         """Check rows and `write` them (it returns how many it wrote) in one pass over them.
 
         A row that breaks an error check fails the job that writes, before it commits; only then
-        are the rows counted, to say which checks failed. `rows` must be unique by the table's
-        keys, as rows of a GROUP BY over the keys are. A table with warnings or with a least
-        number of rows is counted before it is written. Where `write` collects the rows and shows
-        them to `look` before it commits, their keys are counted, too; else nothing is said of
-        uniqueness. Raises GateFailed; nothing was published.
+        are the rows counted, to say which checks failed. A table with warnings or with a least
+        number of rows is counted before it is written.
+
+        That no key comes twice is seen by `look`, where `write` collects the rows and shows them to
+        it before it commits. Else give `made`: the rows, or what they were before they were cached.
+        Its plan proves it, as that of a GROUP BY over the keys does; where it does not, the keys
+        are counted before anything is written. With neither nothing is said of uniqueness. Raises
+        GateFailed; nothing was published.
         """
         from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]
         from pyspark.errors import PySparkException
 
+        from lake.gates.keys import repeated_keys
         from lake.gates.rules import guarded, is_broken_guard, judged_before, kept_summary
 
         if judged_before(table):
             result = self.check(table, rows, dates)
             write(rows)
             return result
+        duplicates = None if made is None else repeated_keys(rows, table.keys, made)
+        if duplicates:
+            return self.check(table, rows, dates, duplicates=duplicates)
         try:
             row_count = write(guarded(rows, table))
         except (PySparkException, Py4JJavaError) as error:
@@ -202,7 +160,8 @@ class Gate:
             raise
         if (looked := self._looked.pop(table.name, None)) is not None:
             return looked
-        return self.check_summary(table, kept_summary(table, row_count), dates, duplicates=None)
+        summary = kept_summary(table, row_count)
+        return self.check_summary(table, summary, dates, duplicates=duplicates)
 
     def look(
         self, table: Table, rows: pa.Table, dates: Sequence[date], event_count: int | None = None

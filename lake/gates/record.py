@@ -15,7 +15,7 @@ from schemas.tables.operations import GATE_RESULTS
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from lake.gates.gate import GateResult
+    from lake.gates.result import GateResult
     from lake.storage import ObjectStore
 
 DOCS = "gates/data_docs"

@@ -16,9 +16,9 @@ from schemas.table import Check, Table
 BROKEN = "A row breaks an expectation of"
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection
 
-    from pyspark.sql import Column, DataFrame, GroupedData
+    from pyspark.sql import Column, DataFrame
 
 
 LOWER_HEX = re.compile(r"\^\[0-9a-f\]\{(?P<digits>\d+)\}\$")
@@ -129,7 +129,7 @@ def summary_columns(table: Table) -> list[Column]:
     """Aggregates of the table's summary, for `rows.agg(*…)` or `rows.observe(…, *…)`.
 
     `row_count`, then per check on rows (warnings too) the number of rows that break it under the
-    check's name. Uniqueness is not among them: see `duplicate_keys`.
+    check's name. Uniqueness is not among them: see `lake.gates.keys`.
     """
     counts = [
         F.count_if(breaks(table, check)).alias(name)
@@ -137,19 +137,3 @@ def summary_columns(table: Table) -> list[Column]:
         if check.is_row_rule
     ]
     return [F.count(F.lit(1)).alias(ROW_COUNT), *counts]
-
-
-def duplicate_keys(rows: DataFrame, keys: Sequence[str]) -> int:
-    """Rows beyond the first of their key, exactly; two null parts of a key are the same.
-
-    A 64-bit hash is grouped first, which shuffles eight bytes per row; only where a hash comes
-    twice the keys themselves decide.
-    """
-    surplus = _surplus(rows.groupBy(F.xxhash64(*keys).alias("key_hash")))
-    return _surplus(rows.groupBy(*keys)) if surplus else 0
-
-
-def _surplus(grouped: GroupedData) -> int:
-    counted = grouped.agg(F.count(F.lit(1)).alias("rows"))
-    row = counted.agg(F.sum(F.col("rows") - 1).alias("surplus")).first()
-    return int(row["surplus"] or 0) if row else 0

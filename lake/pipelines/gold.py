@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 
 from lake import limits
 from lake.pipelines.event_rows import cached
+from lake.pipelines.publication import BY_STUDENT, Publication
 from lake.table_reading import Students
 from lake.transforms.activity import (
     chapter_engagement,
@@ -24,74 +25,11 @@ from lake.transforms.activity import (
 )
 from lake.transforms.features import HORIZON_DAYS, student_features
 from lake.transforms.sessions import sessions_of
-from schemas.tables import TABLES
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from lake.gates import Gate
     from lake.pipelines.build import Lake
     from lake.pipelines.journal import Touched
-
-BY_STUDENT = (
-    "silver.sessions", "gold.student_daily_activity", "gold.student_chapter_progress",
-    "gold.student_question_attempts", "features.student_features",
-)  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Publication:
-    """Puts rows of the touched days in place of what the derived tables have, behind the gate.
-
-    students: those whose rows are derived, the others' rows stay; None: everybody's are derived.
-    event_count: events that the rows are derived from; None where it is not known. events_of:
-    the same for tables in whose rows each of these events is counted once.
-    """
-
-    lake: Lake
-    gate: Gate
-    students: Students | None = None
-    event_count: int | None = None
-    events_of: Mapping[str, int] = field(default_factory=dict)
-
-    def replace(
-        self, name: str, rows: DataFrame, dates: Iterable[date], at_most: int | None = None
-    ) -> None:
-        """Publish the rows, `at_most` so many: no more than events, unless it is said."""
-        days = sorted(dates)
-        limit = self.events_at_most(days) if at_most is None else at_most
-        others = self.students if name in BY_STUDENT else None
-        self.lake.check_lease()
-        table, tables = TABLES[name], self.lake.tables
-
-        def look(collected: pa.Table) -> None:
-            self.gate.look(table, collected, days, self.events_of.get(name))
-
-        self.gate.publish(
-            table,
-            rows,
-            days,
-            lambda checked: tables.replace_dates(
-                name, checked, days, self.gate.build_id, limit, but_of=others, look=look
-            ),
-        )
-
-    def replace_summary(self, name: str, rows: DataFrame, dates: Iterable[date]) -> None:
-        """As `replace`, for a table whose rows follow from those of all students."""
-        known = 0 if self.students is None else self.lake.tables.rows_at_most(name, dates)
-        self.replace(name, rows, dates, self.events_at_most(dates) + known)
-
-    def complete(self, name: str, rows: DataFrame, dates: Iterable[date]) -> DataFrame:
-        """The rows, and those of the other students as the table has them."""
-        if self.students is None:
-            return rows
-        return self.lake.tables.with_others(name, rows, dates, self.students)
-
-    def events_at_most(self, dates: Iterable[date]) -> int:
-        if self.event_count is not None:
-            return self.event_count
-        return self.lake.tables.rows_at_most("silver.events", dates)
-
 
 # What sessions and gold follow from, of a row of silver.events.
 SOURCE_COLUMNS = (
@@ -105,17 +43,17 @@ def publish_gold(publication: Publication, events: DataFrame, dates: frozenset[d
     """Gold tables of the days, from all events of those whose rows are derived."""
     with ExitStack() as caches:
         videos = cached(video_views(events), caches)
-        progress = cached(chapter_progress(events, videos), caches)
-        attempts = cached(question_attempts(events), caches)
+        made_progress, made_attempts = chapter_progress(events, videos), question_attempts(events)
+        progress, attempts = cached(made_progress, caches), cached(made_attempts, caches)
         publication.replace("gold.student_daily_activity", daily_activity(events, videos), dates)
         chapters = publication.complete("gold.student_chapter_progress", progress, dates)
         publication.replace_summary("gold.chapter_engagement", chapter_engagement(chapters), dates)
-        publication.replace("gold.student_chapter_progress", progress, dates)
+        publication.replace("gold.student_chapter_progress", progress, dates, made=made_progress)
         questions = publication.complete("gold.student_question_attempts", attempts, dates)
         publication.replace_summary(
             "gold.question_attempts_summary", question_summary(questions), dates
         )
-        publication.replace("gold.student_question_attempts", attempts, dates)
+        publication.replace("gold.student_question_attempts", attempts, dates, made=made_attempts)
 
 
 def stored_events(lake: Lake, touched: Touched, of: Students | None = None) -> DataFrame:

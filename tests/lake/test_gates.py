@@ -12,12 +12,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable, write_deltalake
+from pyspark.sql import functions as F
 
 from lake.gates import Gate, GateFailed
+from lake.gates.keys import duplicate_keys, has_unique_keys, repeated_keys
 from lake.gates.rules import (
     all_violations,
-    duplicate_keys,
     first_violation,
+    judged_before,
     summary_columns,
     violations,
 )
@@ -178,6 +180,68 @@ def test_duplicate_keys__counts_rows_beyond_the_first_and_nulls_as_equal(
     rows = visits(spark, [{}, same, same, same, {"visit_id": None}, {"visit_id": None}])
     assert duplicate_keys(rows, VISITS.keys) == 3
     assert duplicate_keys(rows.limit(0), VISITS.keys) == 0
+
+
+def test_has_unique_keys__believes_the_plan_alone(spark: SparkSession) -> None:
+    keys = ("date", "visit_id")
+    rows = visits(spark, GOOD_ROWS)
+    grouped = rows.groupBy(*keys).agg(F.max("first").alias("first"))
+    named = grouped.select(F.col("visit_id").alias("other"), F.col("date").cast("date"))
+    twice = spark.range(2).withColumn("visit_id", F.lit("v0"))
+    for proven in (
+        grouped,
+        grouped.where("first > 0").withColumn("last", F.col("first") + 1),
+        named.withColumnRenamed("other", "visit_id"),
+        rows.groupBy("visit_id").agg(F.max("date").alias("date")),
+        grouped.join(rows, list(keys), "left_semi"),
+        rows.dropDuplicates(list(keys)),
+    ):
+        assert has_unique_keys(proven, keys)
+    for open_to_doubt in (
+        rows,
+        rows.groupBy(*keys, "colour").count(),
+        grouped.unionByName(grouped),
+        grouped.join(twice, "visit_id"),
+        grouped.withColumn("visit_id", F.lower("visit_id")),
+        grouped.localCheckpoint(),
+    ):
+        assert not has_unique_keys(open_to_doubt, keys)
+
+
+def test_repeated_keys__counts_where_the_plan_proves_nothing(
+    spark: SparkSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = visits(spark, [{}, {"visit_id": "v0"}, {"visit_id": "v2"}])
+    assert repeated_keys(rows, VISITS.keys) == 1
+    grouped = rows.groupBy(*VISITS.keys).count()
+    kept = grouped.localCheckpoint()
+    assert repeated_keys(kept, VISITS.keys) == 0
+    monkeypatch.setattr("lake.gates.keys.duplicate_keys", None)
+    assert repeated_keys(kept, VISITS.keys, grouped) == 0
+
+
+def test_publish__counts_keys_before_anything_is_written(
+    spark: SparkSession, store: LocalStore
+) -> None:
+    guarded = replace(VISITS, checks=VISITS.checks[:-2])
+    assert not judged_before(guarded)
+    written: list[int] = []
+
+    def write(rows: DataFrame) -> int:
+        written.append(rows.count())
+        return written[-1]
+
+    rows = visits(spark, [{}, {}])
+    gate = Gate(store)
+    result = gate.publish(guarded, rows, [DAY], write, rows)
+    assert written == [2]
+    (seen,) = (v for v in result.verdicts if v.expectation.rule == "unique")
+    assert (seen.success, seen.observed) == (True, 0)
+    again = rows.unionByName(rows)
+    with pytest.raises(GateFailed, match=r"unique\(date, visit_id\): observed 2, expected 0") as at:
+        gate.publish(guarded, again, [DAY], write, again)
+    assert "4 rows were not published" in str(at.value)
+    assert written == [2]
 
 
 def test_check__stops_before_publication_with_a_message_that_helps(

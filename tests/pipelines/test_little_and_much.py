@@ -109,7 +109,7 @@ def test_replace_dates__refuses_a_column_of_another_type(
 def test_build__little_and_much_are_written_alike(
     opened: OpenLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    described = []
+    described, judged = [], []
     for number, limit in enumerate((0, limits.COLLECTED_ROWS)):
         monkeypatch.setattr(limits, "COLLECTED_ROWS", limit)
         lake = opened(tmp_path / f"lake{number}")
@@ -128,5 +128,10 @@ def test_build__little_and_much_are_written_alike(
                 if name != "silver.quarantine"
             }
         )
+        results = lake.tables.read("bronze.gate_results").where("expectation LIKE 'unique(%'")
+        judged.append({(row["table_name"], row["observed"]) for row in results.collect()})
     assert described[0] == described[1]
+    # Whoever writes, each key is known to come once.
+    assert judged[0] == judged[1]
+    assert {(name, 0.0) for name in TABLE_NAMES if name != "silver.quarantine"} <= judged[0]
     assert all(is_named for *_, is_named in described[0].values())

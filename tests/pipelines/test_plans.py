@@ -9,15 +9,19 @@ from typing import TYPE_CHECKING
 import pytest
 from pyspark.sql import DataFrame, Observation, SparkSession
 
+from lake.gates.keys import has_unique_keys
 from lake.pipelines.pending import raw_objects
 from lake.pipelines.silver import received_events, valid_events
 from lake.transforms.activity import (
+    chapter_engagement,
     chapter_progress,
     daily_activity,
     question_attempts,
+    question_summary,
     video_views,
 )
 from lake.transforms.sessions import sessions_of
+from schemas.tables import TABLES
 from tests.laws.world import ingest
 from tests.pipelines.conftest import OpenLake
 from tests.pipelines.lakes import four_days
@@ -78,3 +82,18 @@ def test_aggregates_with_videos__need_no_shuffle(
     videos.unpersist()
     assert "Union" in found
     assert "Exchange" not in found
+
+
+def test_gold__has_its_keys_once_by_its_plans(by_student: DataFrame) -> None:
+    """Where a plan proves it, no job counts keys."""
+    videos = video_views(by_student)
+    progress, attempts = chapter_progress(by_student, videos), question_attempts(by_student)
+    made = {
+        "gold.student_daily_activity": daily_activity(by_student, videos),
+        "gold.student_chapter_progress": progress,
+        "gold.chapter_engagement": chapter_engagement(progress),
+        "gold.student_question_attempts": attempts,
+        "gold.question_attempts_summary": question_summary(attempts),
+    }
+    for name, rows in made.items():
+        assert has_unique_keys(rows, TABLES[name].keys), name
