@@ -86,7 +86,7 @@ def _measure(kafka: Kafka, topic: str, root: Path, sent: int) -> None:
 
 def _check(root: Path, sent: int) -> None:
     from lake.ledger import Ledger
-    from lake.storage import LocalStore
+    from lake.storage_local import LocalStore
 
     archived = sum(Ledger(LocalStore(root)).rows()["record_count"].to_pylist())
     if archived != sent:

@@ -111,7 +111,7 @@ def add_objects(root: Path, count: int) -> None:
     from deltalake import write_deltalake
 
     from lake.ledger import Ledger
-    from lake.storage import LocalStore
+    from lake.storage_local import LocalStore
     from schemas.derivations import arrow_schema
     from schemas.tables.bronze import BUILDS
 

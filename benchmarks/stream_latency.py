@@ -26,7 +26,8 @@ from statistics import quantiles
 
 from benchmarks.processes import ProcessTree
 from jobs.stream_demo_services import prepared_folder, process_environment, started_services
-from lake.query import connect, is_written
+from lake.delta_reading import is_written
+from lake.query import connect
 from lake.settings import Settings
 from lake.storage import open_store
 from schemas.tables import TABLES

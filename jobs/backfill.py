@@ -32,8 +32,8 @@ def command(first: datetime, last: datetime, reset: bool, restart: bool) -> None
     """
     from lake.pipelines.backfill import backfill
     from lake.pipelines.build import open_lake
-    from lake.query import existing_store
     from lake.settings import Settings
+    from lake.storage import existing_store
 
     if restart and not reset:
         raise click.UsageError("--restart belongs to --reset.")

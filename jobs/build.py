@@ -82,8 +82,8 @@ def command(day: datetime | None, first: datetime | None, last: datetime | None)
 def held_objects() -> int:
     """Raw objects that a gate stopped under the continuous query, and that wait for a retry."""
     from lake.pipelines.journal import Journal
-    from lake.query import existing_store
     from lake.settings import Settings
+    from lake.storage import existing_store
 
     held = Journal(existing_store(Settings.from_env())).held()
     return len(frozenset().union(*(build.paths for build in held)))
@@ -95,8 +95,8 @@ def build_dates(dates: Sequence[date] | None, progress: Progress) -> list[BuildR
     from lake.pipelines.build import build, open_lake
     from lake.pipelines.journal import Journal
     from lake.pipelines.pending import has_work
-    from lake.query import existing_store
     from lake.settings import Settings
+    from lake.storage import existing_store
 
     settings = Settings.from_env()
     settings.key()

@@ -27,8 +27,8 @@ def list_held() -> None:
     Exit code 0, also where something is held.
     """
     from lake.pipelines.journal import Journal
-    from lake.query import existing_store
     from lake.settings import Settings
+    from lake.storage import existing_store
 
     held = Journal(existing_store(Settings.from_env())).held()
     for build in held:
@@ -59,8 +59,8 @@ def retry(build_ids: tuple[str, ...]) -> None:
     """
     from lake.pipelines.build import open_lake, retry_held
     from lake.pipelines.journal import Journal
-    from lake.query import existing_store
     from lake.settings import Settings
+    from lake.storage import existing_store
 
     settings = Settings.from_env()
     settings.key()

@@ -117,8 +117,8 @@ def command(
     Exit code 0: done, or left for later (it says so); 1: a fault.
     """
     from lake.maintenance import Plan, maintain
-    from lake.query import existing_store
     from lake.settings import Settings
+    from lake.storage import existing_store
 
     plan = Plan(
         now=datetime.now(UTC),

@@ -102,8 +102,8 @@ def build_days(dates: Sequence[date] | None, progress: Progress) -> PictureRepor
     from lake.pipelines.build import open_lake
     from lake.pipelines.picture_days import pending_pictures
     from lake.pipelines.records.contents import is_little
-    from lake.query import existing_store
     from lake.settings import Settings
+    from lake.storage import existing_store
 
     settings = Settings.from_env()
     settings.key()

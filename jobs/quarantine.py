@@ -67,8 +67,8 @@ def _selection(
 
 def _opened() -> tuple[Settings, ObjectStore, Ledger]:
     from lake.ledger import Ledger
-    from lake.query import existing_store
     from lake.settings import Settings
+    from lake.storage import existing_store
 
     settings = Settings.from_env()
     store = existing_store(settings)

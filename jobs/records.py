@@ -105,8 +105,8 @@ def build_landed(
     from lake.pipelines.build import open_lake
     from lake.pipelines.records.build import build_records
     from lake.pipelines.records.contents import has_work, is_little
-    from lake.query import existing_store
     from lake.settings import Settings
+    from lake.storage import existing_store
 
     settings = Settings.from_env()
     store = existing_store(settings)

@@ -76,7 +76,8 @@ def last_changes(settings: Settings) -> dict[str, datetime]:
     """When each table that exists was last written (UTC). Raises LakeError without a lake."""
     from deltalake import DeltaTable
 
-    from lake.query import existing_store, is_written
+    from lake.delta_reading import is_written
+    from lake.storage import existing_store
     from schemas.tables import TABLES
 
     store = existing_store(settings)

@@ -74,8 +74,8 @@ def label(again: bool, retry_fallbacks: bool, limit: int | None, metrics_file: P
     """
     from datetime import UTC, datetime
 
-    from lake.query import existing_store
     from lake.settings import Settings
+    from lake.storage import existing_store
     from lake.tickets.labelling import Choice, label_tickets
     from lake.tickets.monitoring import TicketMetrics
 

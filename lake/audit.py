@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from lake.audit_objects import note_faults, object_faults
 from lake.audit_sources import check_sources
+from lake.delta_reading import is_written
 from lake.errors import LakeError
 from lake.ingest import noted_sources
 from lake.ledger import Ledger, LedgerRow, ledger_rows
 from lake.pipelines.journal import Journal
-from lake.query import connect, existing_store, is_written
+from lake.query import connect
+from lake.storage import existing_store
 from schemas.tables import TABLES
 from schemas.tables.silver import SET_ASIDE
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from lake.audit import fetched
-from lake.query import is_written
+from lake.delta_reading import is_written
 from schemas.records import SOURCES
 from schemas.tables import TABLES
 

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 from lake.audit import fetched
 from lake.audit_pointers import Pointers, aside_faults
+from lake.delta_reading import is_written
 from lake.leases import awaited_lease
-from lake.query import connect, existing_store, is_written
+from lake.query import connect
+from lake.storage import existing_store
 from schemas.records import SOURCES
 from schemas.tables import TABLES
 

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from schemas.table import Table
 
 
+def is_written(table: Table, store: ObjectStore) -> bool:
+    """Whether the table exists on disk."""
+    return next(store.list(f"{table.path}/_delta_log"), None) is not None
+
+
 def opened_table(store: ObjectStore, table: Table) -> DeltaTable | None:
     """The table at its newest version; None where it was never written."""
     from deltalake import DeltaTable

@@ -7,68 +7,24 @@ busiest = frame("SELECT … FROM silver.sessions …", engine="polars")
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
-from urllib.parse import urlsplit
 
 from lake.errors import LakeError
+from lake.query_engine import opened_duckdb
+from lake.query_views import create_views
 from lake.record_id_macro import RECORD_ID_MACRO
 from lake.settings import Settings
-from lake.storage import ObjectStore, open_store
-from schemas.derivations import ArrayType, ColumnType, RecordType, ScalarType, parse_type
-from schemas.table import LAYERS, Table
+from lake.storage import existing_store
+from schemas.table import Table
 from schemas.tables import TABLES
-from schemas.tables.records import LANDED_FILES, RECORDS
-from schemas.tables.records_gold import RECORDS_GOLD
-from schemas.tables.records_silver import RECORD_BUILDS, RECORDS_SILVER
-from schemas.tables.restricted import RESTRICTED
-from schemas.tables.silver import DIM_CHAPTERS
 
 if TYPE_CHECKING:
     import duckdb
     import pandas
     import polars
-
-EXTENSIONS = ("delta", "httpfs")
-DUCKDB_TYPES = {
-    "string": "VARCHAR",
-    "boolean": "BOOLEAN",
-    "int": "INTEGER",
-    "bigint": "BIGINT",
-    "double": "DOUBLE",
-    "date": "DATE",
-    "timestamp": "TIMESTAMPTZ",
-    "binary": "BLOB",
-}
-WRITTEN_BY = {
-    "bronze.raw_objects": "lmslake ingest FILE…",
-    "silver.dim_chapters": "lmslake catalog load FILE.csv",
-    "silver.ticket_labels": "lmslake tickets label",
-    "gold.student_360": "lmslake picture build",
-    **{table.name: "lmslake land" for table in (*RECORDS.values(), LANDED_FILES)},
-    **{
-        table.name: "lmslake records build"
-        for table in (*RECORDS_SILVER, RECORD_BUILDS, *RESTRICTED, *RECORDS_GOLD)
-    },
-}
-# The titles that an older table of events may have are those of its builds.
-TITLED_EVENTS = """
-CREATE VIEW silver.titled_events AS
-SELECT events.*, courses.course_title, chapters.chapter_title
-FROM (
-    SELECT COLUMNS(name -> name NOT IN ('course_title', 'chapter_title')) FROM silver.events
-) AS events
-LEFT JOIN (
-    SELECT course_id, min(course_title) AS course_title FROM silver.dim_chapters GROUP BY ALL
-) AS courses USING (course_id)
-LEFT JOIN (
-    SELECT course_id, chapter_id, chapter_title FROM silver.dim_chapters
-) AS chapters USING (course_id, chapter_id)
-"""
 
 
 def connect(settings: Settings) -> duckdb.DuckDBPyConnection:
@@ -80,25 +36,11 @@ def connect(settings: Settings) -> duckdb.DuckDBPyConnection:
     error that names the command that writes it. Raises LakeError where there is no lake or the
     extensions are not installed.
     """
-    import duckdb
-
     store = existing_store(settings)
-    connection = duckdb.connect(
-        config={"autoinstall_known_extensions": False, "autoload_known_extensions": False}
-    )
-    for name in EXTENSIONS:
-        connection.execute(f"LOAD {_literal(str(_extension_file(name)))}")
-    connection.execute("SET TimeZone = 'UTC'")
+    connection = opened_duckdb(settings)
     connection.execute(RECORD_ID_MACRO)
-    if settings.is_s3:
-        _create_secret(connection, settings)
-    for layer in LAYERS:
-        connection.execute(f"CREATE SCHEMA {layer}")
     with readable_errors():
-        for table in TABLES.values():
-            connection.execute(f"CREATE VIEW {table.name} AS {_rows_of(table, store)}")
-        if is_written(DIM_CHAPTERS, store):
-            connection.execute(TITLED_EVENTS)
+        create_views(connection, store)
     return connection
 
 
@@ -174,117 +116,6 @@ def readable_errors() -> Iterator[None]:
         raise LakeError(str(error)) from None
 
 
-def is_written(table: Table, store: ObjectStore) -> bool:
-    """Whether the table exists on disk."""
-    return next(store.list(f"{table.path}/_delta_log"), None) is not None
-
-
-def existing_store(settings: Settings) -> ObjectStore:
-    """The store of a lake that is there: on S3, of a prefix with anything below it.
-
-    For who reads: of a name that was mistyped no lake is made, and nothing is said about its
-    contents. Raises LakeError where there is none, and as `open_store`.
-    """
-    place = "bucket and prefix" if settings.is_s3 else "folder"
-    missing = LakeError(
-        f"There is no lake at {settings.root}.\n"
-        f"  Set LMSLAKE_ROOT to the lake's {place}, or start one: lmslake ingest FILE…,\n"
-        "  or, with school records, lmslake land"
-    )
-    if settings.is_s3:
-        from lake.storage_s3 import S3Store
-
-        store = S3Store.from_settings(settings)
-        if store.is_empty():
-            raise missing
-        return store
-    if not Path(settings.root).expanduser().is_dir():
-        raise missing
-    return open_store(settings)
-
-
-def _extension_file(name: str) -> Path:
-    """The extension as its PyPI package ships it: nothing is downloaded at run time."""
-    spec = importlib.util.find_spec(f"duckdb_extension_{name}")
-    if spec is None or spec.origin is None:
-        raise LakeError(
-            f"DuckDB's {name} extension is not installed.\n"
-            f"  pip install duckdb-extension-{name} (of the same version as duckdb)"
-        )
-    import duckdb
-
-    file = f"extensions/v{duckdb.__version__}/{name}.duckdb_extension"
-    path = Path(spec.origin).parent / file
-    if not path.is_file():
-        raise LakeError(
-            f"DuckDB {duckdb.__version__} and its {name} extension are of different versions.\n"
-            f"  pip install duckdb-extension-{name}=={duckdb.__version__}"
-        )
-    return path
-
-
-def _create_secret(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
-    """The store's keys, given as parameters so that no statement holds them."""
-    key, secret, token = _s3_keys(settings)
-    options = {
-        "KEY_ID": key,
-        "SECRET": secret,
-        "SESSION_TOKEN": token,
-        "REGION": settings.s3_region,
-    }
-    fixed = ""
-    if settings.s3_endpoint:
-        endpoint = urlsplit(settings.s3_endpoint)
-        options["ENDPOINT"] = endpoint.netloc
-        fixed = f", URL_STYLE 'path', USE_SSL {str(endpoint.scheme == 'https').lower()}"
-    given = {name: value for name, value in options.items() if value}
-    named = ", ".join(f"{name} ${name.lower()}" for name in given)
-    connection.execute(
-        f"CREATE SECRET lake (TYPE s3, {named}{fixed})",
-        {name.lower(): value for name, value in given.items()},
-    )
-
-
-def _s3_keys(settings: Settings) -> tuple[str | None, str | None, str | None]:
-    if settings.s3_access_key and settings.s3_secret_key is not None:
-        return settings.s3_access_key, settings.s3_secret_key.get_secret_value(), None
-    import boto3
-
-    found = boto3.Session().get_credentials()
-    if found is None:
-        return None, None, None
-    frozen = found.get_frozen_credentials()
-    return frozen.access_key, frozen.secret_key, frozen.token
-
-
-def _rows_of(table: Table, store: ObjectStore) -> str:
-    if is_written(table, store):
-        return f"SELECT * FROM delta_scan({_literal(store.delta_uri(table.path))})"
-    message = _literal(f"{table.name} is not written yet. {_writer_of(table)} writes it.")
-    # Every column and the rows themselves raise: whatever part of a query the optimiser keeps,
-    # it never answers with "no rows" for a table that does not exist.
-    columns = ", ".join(
-        f'CAST(error({message}) AS {_duckdb_type(parse_type(column.type))}) AS "{column.name}"'
-        for column in table.columns
-    )
-    return f"SELECT {columns} FROM (SELECT error({message}) AS e) WHERE e IS NOT NULL"
-
-
-def _writer_of(table: Table) -> str:
-    return f"`{WRITTEN_BY.get(table.name, 'lmslake build')}`"
-
-
-def _duckdb_type(kind: ColumnType) -> str:
-    match kind:
-        case ScalarType(name):
-            return DUCKDB_TYPES[name]
-        case ArrayType(element):
-            return f"{_duckdb_type(element)}[]"
-        case RecordType(fields):
-            inner = ", ".join(f'"{name}" {_duckdb_type(field)}' for name, field in fields)
-            return f"STRUCT({inner})"
-
-
 def _check_reads_only(connection: duckdb.DuckDBPyConnection, query: str) -> None:
     import duckdb
 
@@ -324,7 +155,3 @@ def _explains_a_select(connection: duckdb.DuckDBPyConnection, query: str) -> boo
     except duckdb.Error:
         return False
     return [s.type for s in inner] == [duckdb.StatementType.SELECT]
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lake.audit import fetched
-from lake.query import connect, existing_store, is_written
+from lake.delta_reading import is_written
+from lake.query import connect
+from lake.storage import existing_store
 from schemas.records import SOURCES
 from schemas.tables import TABLES
 

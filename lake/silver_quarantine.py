@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from lake.query import connect, is_written
+from lake.delta_reading import is_written
+from lake.query import connect
 from schemas.tables import TABLES
 from schemas.tables.silver import SET_ASIDE
 

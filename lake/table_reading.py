@@ -16,12 +16,12 @@ from lake.delta_reading import (
     between_predicate,
     days_of,
     delta_rows,
+    is_written,
     missing_columns,
     opened_table,
     rows_sharing,
     values_predicate,
 )
-from lake.query import is_written
 from schemas.derivations import arrow_schema, struct_type
 from schemas.table import Table
 from schemas.tables import TABLES

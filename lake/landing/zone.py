@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from lake.errors import LakeError
 from lake.landing.naming import FAILED, MARKER, PROCESSED, is_taken, source_of_folder
-from lake.storage import LocalStore
+from lake.storage_local import LocalStore
 
 if TYPE_CHECKING:
     from lake.settings import Settings

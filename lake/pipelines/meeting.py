@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
-from lake.delta_reading import days_of, opened_table
+from lake.delta_reading import days_of, is_written, opened_table
 from lake.pipelines.identity import STUDENT_IDS_FILE
 from lake.pipelines.picture_days import ACTIVITY, STUDENTS
-from lake.query import connect, is_written, readable_errors
+from lake.query import connect, readable_errors
 from lake.storage import open_store
 from schemas.tables import TABLES
 from schemas.tables.student_360 import BEHAVIOUR_DAYS

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from lake.delta_reading import days_of, opened_table
+from lake.delta_reading import days_of, is_written, opened_table
 from lake.errors import LakeError
 from lake.pipelines.journal import Journal
-from lake.query import connect, is_written, readable_errors
+from lake.query import connect, readable_errors
 from lake.storage import open_store
 from schemas.tables import TABLES
 from schemas.tables.records_silver import RECORD_BUILDS

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from jobs import build, held
 from lake.pipelines.journal import Journal, Touched
-from lake.storage import LocalStore
+from lake.storage_local import LocalStore
 
 TOUCHED = Touched(frozenset({date(2024, 2, 29)}))
 

@@ -11,7 +11,7 @@ from jobs.settings import command
 from lake.errors import LakeError
 from lake.pipelines.identity import check_student_ids
 from lake.settings import BUNDLED_GEOIP, Settings
-from lake.storage import LocalStore
+from lake.storage_local import LocalStore
 from lake.transforms.records.conventions import Conventions
 
 

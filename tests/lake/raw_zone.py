@@ -13,7 +13,8 @@ import orjson
 from lake.ingest import FileReport, IngestOptions, ingest_files
 from lake.ledger import Ledger, ledger_rows
 from lake.quarantine import quarantined_records
-from lake.storage import LocalStore, ObjectStore
+from lake.storage import ObjectStore
+from lake.storage_local import LocalStore
 
 
 class RawZone:

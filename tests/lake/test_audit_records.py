@@ -19,7 +19,7 @@ from lake.pipelines.records.contents import landed_contents, records_journal
 from lake.pipelines.records.received import CONFLICTING
 from lake.school import School, write_school
 from lake.settings import Settings
-from lake.storage import LocalStore
+from lake.storage_local import LocalStore
 from schemas.tables import TABLES
 from tests.landing.zones import School as Zone
 from tests.pipelines.lakes import KEY

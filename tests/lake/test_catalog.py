@@ -9,7 +9,7 @@ from deltalake import DeltaTable
 
 from lake.catalog import CatalogReport, load_catalog, read_catalog
 from lake.errors import LakeError
-from lake.storage import LocalStore
+from lake.storage_local import LocalStore
 from schemas.tables.silver import DIM_CHAPTERS
 
 HEADER = "course_id,course_title,chapter_id,chapter_title\n"

@@ -23,7 +23,7 @@ from lake.gates.rules import (
     summary_columns,
     violations,
 )
-from lake.storage import LocalStore
+from lake.storage_local import LocalStore
 from schemas import columns as c
 from schemas.derivations import arrow_schema, struct_type
 from schemas.expectations import ROW_COUNT, Expectation, named_checks

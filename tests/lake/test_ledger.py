@@ -17,7 +17,8 @@ from lake.ledger import (
     ledger_rows,
     source_app_id,
 )
-from lake.storage import LocalStore, ObjectStore, open_store
+from lake.storage import ObjectStore, open_store
+from lake.storage_local import LocalStore
 from schemas.tables.bronze import RAW_OBJECTS
 from tests.services import Minio
 

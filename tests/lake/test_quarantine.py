@@ -14,7 +14,8 @@ from click.testing import CliRunner
 from jobs.cli import cli
 from lake.ledger import Ledger
 from lake.quarantine import ReplayReport, Selection, quarantine_counts, replay
-from lake.storage import LocalStore, open_store
+from lake.storage import open_store
+from lake.storage_local import LocalStore
 from lake.validation import Limits
 from schemas import events
 from tests.lake.raw_zone import RawZone, event, write_lines

@@ -15,7 +15,7 @@ from lake.ledger import Ledger, StaleWriterError, ledger_rows
 from lake.raw import RawWriter, commit_flush
 from lake.raw_buffers import OriginBuffer
 from lake.raw_objects import Origin
-from lake.storage import LocalStore
+from lake.storage_local import LocalStore
 from lake.timestamps import to_microseconds
 from lake.validation import Accepted, Rejected
 

@@ -14,7 +14,8 @@ import pytest
 
 from lake.errors import LakeError
 from lake.settings import Settings
-from lake.storage import LocalStore, ObjectStore, open_store
+from lake.storage import ObjectStore, open_store
+from lake.storage_local import LocalStore
 from lake.storage_s3 import S3Store
 from tests.services import Minio
 
@@ -94,7 +95,7 @@ def test_lease__of_a_killed_process_is_free(lake_root: Path) -> None:
     script = textwrap.dedent(f"""
         import os, signal
         from pathlib import Path
-        from lake.storage import LocalStore
+        from lake.storage_local import LocalStore
         with LocalStore(Path({str(lake_root)!r})).lease("build"):
             os.kill(os.getpid(), signal.SIGKILL)
     """)

@@ -10,7 +10,8 @@ from lake.landing.landing import Outcome
 from lake.landing.reading import Limits
 from lake.landing.watching import LandingPlace, land_once
 from lake.landing.zone import LocalZone, Zone
-from lake.storage import LocalStore, ObjectStore
+from lake.storage import ObjectStore
+from lake.storage_local import LocalStore
 
 
 def place_of(store: ObjectStore, zone: Zone) -> LandingPlace:

@@ -25,7 +25,7 @@ from lake.pipelines.journal import Journal
 from lake.pipelines.pending import has_work
 from lake.query import connect
 from lake.settings import Settings
-from lake.storage import LocalStore
+from lake.storage_local import LocalStore
 from schemas.tables import TABLES
 from schemas.tables.bronze import RAW_OBJECTS
 from streaming.query import CHECKPOINT

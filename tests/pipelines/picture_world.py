@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 from deltalake import write_deltalake
 
-from lake.storage import LocalStore
+from lake.storage_local import LocalStore
 from schemas.derivations import arrow_schema
 from schemas.tables import TABLES
 from schemas.tables.records_gold import RISK_RULES

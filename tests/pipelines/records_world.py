@@ -19,7 +19,7 @@ from lake.school import Delivery, School
 from lake.school.life import Record, Value
 from lake.school.rows import Placed, SetAside
 from lake.school.versions import canonical_content, precedence
-from lake.storage import LocalStore
+from lake.storage_local import LocalStore
 from schemas.derivations import arrow_schema
 from schemas.records.sources import SOURCES
 from schemas.tables import TABLES

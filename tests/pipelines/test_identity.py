@@ -11,7 +11,7 @@ import pytest
 from lake.errors import LakeError
 from lake.pipelines.identity import check_identity
 from lake.settings import Settings
-from lake.storage import LocalStore
+from lake.storage_local import LocalStore
 from tests.conftest import TEST_KEY
 
 if TYPE_CHECKING:

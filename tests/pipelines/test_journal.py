@@ -10,7 +10,8 @@ from deltalake import DeltaTable
 
 from lake.fencing import LockFence
 from lake.pipelines.journal import BUILDS, Journal, Touched
-from lake.storage import LeaseHeld, LocalStore
+from lake.storage import LeaseHeld
+from lake.storage_local import LocalStore
 
 TOUCHED = Touched(frozenset({date(2024, 2, 29)}), frozenset({date(2024, 2, 28)}))
 

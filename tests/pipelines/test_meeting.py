@@ -12,7 +12,7 @@ from jobs.picture import print_meeting
 from lake.pipelines.identity import check_student_ids
 from lake.pipelines.meeting import meeting
 from lake.settings import Settings
-from lake.storage import LocalStore
+from lake.storage_local import LocalStore
 from tests.oracle.picture import ACTIVITY, STUDENTS
 from tests.pipelines.picture_world import day, write_world
 

@@ -20,7 +20,7 @@ from lake.pipelines.picture import build_pictures
 from lake.pipelines.picture_days import pending_pictures
 from lake.pipelines.records.build import build_records
 from lake.settings import Settings
-from lake.storage import LocalStore
+from lake.storage_local import LocalStore
 from lake.transforms.features import HORIZON_DAYS
 from lake.transforms.picture import Sources, student_pictures
 from schemas.tables.features import STUDENT_FEATURES

@@ -16,7 +16,7 @@ from jobs.build import print_progress
 from lake.pipelines.records.build import RecordsReport, build_records
 from lake.pipelines.records.received import PARENTS
 from lake.school import Delivery, School, write_school
-from lake.storage import LocalStore
+from lake.storage_local import LocalStore
 from schemas.tables import TABLES
 from tests.pipelines.conftest import OpenLake
 from tests.pipelines.crashing import CrashError, CrashingTables

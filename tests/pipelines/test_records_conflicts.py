@@ -11,7 +11,7 @@ from lake.audit_records import audit_records
 from lake.pipelines.records.build import build_records
 from lake.pipelines.records.received import CONFLICTING
 from lake.settings import Settings
-from lake.storage import LocalStore
+from lake.storage_local import LocalStore
 from tests.landing.zones import School as Zone
 from tests.pipelines.conftest import OpenLake
 from tests.pipelines.lakes import KEY

@@ -16,7 +16,7 @@ from lake.pipelines.identity import other_conventions
 from lake.pipelines.records.build import build_records
 from lake.pipelines.records.contents import has_work
 from lake.school import Delivery, School, write_school
-from lake.storage import LocalStore
+from lake.storage_local import LocalStore
 from lake.transforms.records.conventions import Conventions
 from lake.transforms.records.risk import RiskRules
 from tests.oracle.records import Limits

@@ -15,7 +15,7 @@ import pytest
 
 from lake.pipelines.records.contents import pending_contents, records_journal
 from lake.school import write_school
-from lake.storage import LocalStore
+from lake.storage_local import LocalStore
 from schemas.tables import TABLES
 from schemas.tables.records_silver import RECORD_BUILDS
 from tests.pipelines.killing import Command, Victim, files_below

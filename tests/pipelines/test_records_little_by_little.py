@@ -10,7 +10,7 @@ import pytest
 
 from lake import limits
 from lake.pipelines.records.build import build_records
-from lake.storage import LocalStore
+from lake.storage_local import LocalStore
 from tests.landing.zones import School as Zone
 from tests.pipelines.conftest import OpenLake
 from tests.pipelines.records_world import Row, files_of, hash_of, rows_of

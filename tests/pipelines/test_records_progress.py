@@ -12,7 +12,7 @@ from lake import limits
 from lake.errors import LakeError
 from lake.pipelines.picture import build_pictures
 from lake.pipelines.records.build import build_records
-from lake.storage import LocalStore
+from lake.storage_local import LocalStore
 from schemas.tables import TABLES
 from tests.landing.zones import School as Zone
 from tests.oracle.picture import student_360

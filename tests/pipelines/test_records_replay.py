@@ -16,7 +16,7 @@ from lake.audit_records import audit_records
 from lake.pipelines.build import open_lake
 from lake.pipelines.records.build import build_records
 from lake.settings import Settings
-from lake.storage import LocalStore
+from lake.storage_local import LocalStore
 from lake.transforms.records.conventions import Conventions
 from schemas.tables import TABLES
 from tests.landing.zones import School as Zone

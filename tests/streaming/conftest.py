@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lake.storage import LocalStore
+from lake.storage_local import LocalStore
 from tests.services import Kafka
 from tests.streaming.world import World
 

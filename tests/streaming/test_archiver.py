@@ -20,7 +20,8 @@ from jobs.cli import cli
 from lake.errors import LakeError
 from lake.ledger import Ledger, ledger_rows, reason_counts
 from lake.quarantine import raw_bytes
-from lake.storage import LocalStore, open_store
+from lake.storage import open_store
+from lake.storage_local import LocalStore
 from lake.validation import Limits
 from streaming.consumer import KafkaOptions, is_settled, keep_joining, open_consumer
 from streaming.monitoring import ArchiverMetrics

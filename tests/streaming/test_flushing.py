@@ -15,7 +15,7 @@ from kafka import TopicPartition
 from lake.errors import LakeError
 from lake.ledger import Ledger, StaleWriterError
 from lake.raw_buffers import OriginBuffer
-from lake.storage import LocalStore
+from lake.storage_local import LocalStore
 from streaming import flushing
 from streaming.flushing import Flusher, TooLateError
 from streaming.holdings import Holdings

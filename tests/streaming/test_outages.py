@@ -14,7 +14,8 @@ import pytest
 from kafka import KafkaConsumer
 
 from lake.errors import LakeError
-from lake.storage import LocalStore, open_store
+from lake.storage import open_store
+from lake.storage_local import LocalStore
 from tests.services import Kafka, running_kafka, running_minio
 from tests.streaming.world import (
     NEVER_SECONDS,

@@ -14,7 +14,7 @@ from lake.quarantine import quarantined_records, raw_bytes
 from lake.raw import commit_flush
 from lake.raw_buffers import OriginBuffer
 from lake.settings import Settings
-from lake.storage import LocalStore
+from lake.storage_local import LocalStore
 from lake.validation import Limits, Validator
 from streaming.consumer import KafkaOptions
 from streaming.monitoring import Health

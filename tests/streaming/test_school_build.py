@@ -18,7 +18,7 @@ from lake.pipelines.build import Lake, open_lake
 from lake.pipelines.records.build import RecordsReport, build_records
 from lake.school import Delivery, School, write_school
 from lake.settings import Settings
-from lake.storage import LocalStore
+from lake.storage_local import LocalStore
 from schemas.records import SOURCES
 from schemas.tables.records_gold import RECORDS_GOLD
 from streaming.school_build import RecordsBuilder

@@ -16,7 +16,8 @@ from kafka import KafkaAdminClient
 
 from lake.errors import LakeError
 from lake.landing.watching import LEASE
-from lake.storage import LocalStore, open_store
+from lake.storage import open_store
+from lake.storage_local import LocalStore
 from streaming.school_metrics import SchoolMetrics
 from tests.landing.files import GOOD, bronze_rows, table_rows
 from tests.landing.zones import School as Zone

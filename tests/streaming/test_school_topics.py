@@ -21,7 +21,8 @@ from lake.landing.reading import Limits
 from lake.landing.topic_rows import TopicBuffer, TopicPart
 from lake.landing.topics import TopicBronze
 from lake.ledger import StaleWriterError
-from lake.storage import LocalStore, ObjectStore
+from lake.storage import ObjectStore
+from lake.storage_local import LocalStore
 from schemas.records import SOURCES
 from schemas.tables import TABLES
 from streaming.school_send import checked_source, messages_of

@@ -14,7 +14,7 @@ import orjson
 import pytest
 from kafka import KafkaConsumer
 
-from lake.storage import LocalStore
+from lake.storage_local import LocalStore
 from tests.services import SecureKafka, running_secure_kafka
 from tests.streaming.world import PATIENCE_SECONDS, World, canonical
 

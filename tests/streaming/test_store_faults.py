@@ -16,7 +16,8 @@ from lake.audit import audit
 from lake.pipelines.journal import Journal
 from lake.pipelines.pending import has_work
 from lake.settings import Settings
-from lake.storage import LeaseHeld, LocalStore, open_store
+from lake.storage import LeaseHeld, open_store
+from lake.storage_local import LocalStore
 from tests.chaos.programs import Program
 from tests.lake.raw_zone import RawZone
 from tests.pipelines.killing import SMALL_JVM

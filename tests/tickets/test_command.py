@@ -9,7 +9,8 @@ from click.testing import CliRunner, Result
 
 from jobs.tickets import command
 from lake.errors import LakeError
-from lake.storage import LocalStore, open_store
+from lake.storage import open_store
+from lake.storage_local import LocalStore
 from tests.services import Minio
 from tests.tickets.lakes import labels_of, put_directory, put_tickets, ticket
 from tests.tickets.server import KEY, Server, failing

@@ -17,7 +17,8 @@ from lake.errors import LakeError
 from lake.gates import GateFailed
 from lake.school import School
 from lake.school.spelling import SPELLINGS
-from lake.storage import LeaseHeld, LocalStore
+from lake.storage import LeaseHeld
+from lake.storage_local import LocalStore
 from lake.tickets import labelling, table
 from lake.tickets.endpoint import Endpoint
 from lake.tickets.labelling import (
