@@ -182,7 +182,8 @@ def measured_batches(root: Path, key: str, files: list[Path]) -> Batches:
 
 def _measured_trigger(lake: Lake) -> tuple[float, BuildReport]:
     """The query takes what waits; the seconds of its triggers, as Spark's listener tells them."""
-    from streaming.query import LakeStream, StreamOptions
+    from streaming.ledger_stream import StreamOptions
+    from streaming.query import LakeStream
     from streaming.query_metrics import QueryHealth, StreamMetrics
 
     metrics, options = StreamMetrics(), StreamOptions(once=True)

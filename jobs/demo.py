@@ -7,21 +7,18 @@ import secrets
 import shlex
 import shutil
 import sys
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from jobs.cli import run
+from jobs.demo_steps import Step, Steps
 from jobs.ingest import format_option
 from lake.errors import LakeError
 
 if TYPE_CHECKING:
-    from rich.status import Status
-
     from lake.ingest import FileReport
     from lake.settings import Settings
 
@@ -104,53 +101,6 @@ def command(root: Path, inputs: tuple[Path, ...], kind: str, students: int) -> N
     click.echo(f"\n{'Done' if changed else 'Nothing new'} in {steps.seconds:.1f} s.")
     if not is_right:
         raise LakeError("What was found differs from what was put in: see `<- differs` above.")
-
-
-class Steps:
-    """Names each step while it runs and says afterwards what it did and how long it took."""
-
-    def __init__(self) -> None:
-        self._started = time.monotonic()
-
-    @property
-    def seconds(self) -> float:
-        return time.monotonic() - self._started
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[Step]:
-        step = Step(name)
-        if not sys.stdout.isatty():
-            yield step
-        else:
-            from rich.console import Console
-
-            with Console().status(f"{name} …") as status:
-                step.status = status
-                yield step
-        click.echo(f"  {name:<8} {step.seconds:6.1f} s  {step.text}")
-
-
-class Step:
-    """One step: `progress` while it runs, `done` at its end."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.text = ""
-        self.status: Status | None = None
-        self._started = time.monotonic()
-
-    @property
-    def seconds(self) -> float:
-        return time.monotonic() - self._started
-
-    def progress(self, text: str) -> None:
-        if self.status is not None:
-            self.status.update(f"{self.name}: {text}")
-        else:
-            click.echo(f"  {self.name:<8} {self.seconds:6.1f} s  … {text}")
-
-    def done(self, text: str) -> None:
-        self.text = text
 
 
 def demo_settings(root: Path) -> Settings:

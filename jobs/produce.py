@@ -20,7 +20,7 @@ from lake.errors import LakeError
 
 if TYPE_CHECKING:
     from lake.settings import Settings
-    from streaming.producer import Delivery, DeliveryCounts
+    from streaming.delivery import Delivery, DeliveryCounts
     from streaming.traffic import CampusTraffic, Pace, Record, Replay
 
 SHARE = click.FloatRange(0, 1)
@@ -192,7 +192,8 @@ def _delivery(
 ) -> Iterator[Delivery]:
     """A delivery that reports each second, and at the end, when all is acknowledged."""
     from streaming.consumer import KafkaOptions
-    from streaming.producer import Delivery, ensure_topics, open_producer
+    from streaming.delivery import Delivery
+    from streaming.producer import ensure_topics, open_producer
 
     options = KafkaOptions.from_settings(settings)
     if made := ensure_topics(options, list(settings.topics), create_topics):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lake.landing.reading import Limits
     from lake.settings import Settings
     from schemas.records import Source
-    from streaming.producer import Delivery, DeliveryCounts
+    from streaming.delivery import Delivery, DeliveryCounts
 
 
 @click.command("send")
@@ -98,7 +98,8 @@ def _delivery(
 ) -> Iterator[Delivery]:
     """A delivery that tells at the end, when all is acknowledged, how much was."""
     from streaming.consumer import KafkaOptions
-    from streaming.producer import Delivery, ensure_topics, open_producer
+    from streaming.delivery import Delivery
+    from streaming.producer import ensure_topics, open_producer
 
     options = KafkaOptions.from_settings(settings)
     if made := ensure_topics(options, sorted(set(topics)), create_topics):

@@ -61,8 +61,9 @@ def command(interval: float, once: bool, flushes: int) -> None:
     """
     from lake.pipelines.build import open_lake
     from lake.settings import Settings
+    from streaming.ledger_stream import StreamOptions
     from streaming.monitoring import monitored
-    from streaming.query import LakeStream, StreamOptions
+    from streaming.query import LakeStream
     from streaming.query_metrics import QueryHealth, StreamMetrics
 
     settings = Settings.from_env()

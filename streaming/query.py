@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from py4j.protocol import Py4JError  # type: ignore[import-untyped]
 from pyspark.errors import PySparkException
-from pyspark.sql import functions as F
 from tenacity import (
     RetryCallState,
     Retrying,
@@ -27,7 +24,7 @@ from lake.errors import LakeError
 from lake.pipelines.build import BuildReport, Progress, build_objects, silent
 from lake.pipelines.received import RawObject, RawObjectFault
 from lake.storage import LeaseHeld
-from schemas.tables.bronze import RAW_OBJECTS
+from streaming.ledger_stream import OBJECT_FIELDS, StreamOptions, drop_checkpoint, started_query
 from streaming.outages import STORE_ERRORS
 from streaming.query_metrics import ProgressListener, QueryHealth, StreamMetrics
 
@@ -39,7 +36,6 @@ if TYPE_CHECKING:
 
     from lake.pipelines.build import Lake
 
-CHECKPOINT = "_stream/checkpoint"
 LONGEST_PAUSE_SECONDS = 60
 FAULTS_BEFORE_NEW_CHECKPOINT = 3
 # One more than it takes to give a broken checkpoint up.
@@ -52,18 +48,8 @@ SECONDS_BETWEEN_LOOKS = 30.0
 
 # A lock comes free; a raw object that only Spark could not read was one of a store that was away.
 PASSING = (LeaseHeld, RawObjectFault)
-OBJECT_FIELDS = tuple(field.name for field in dataclasses.fields(RawObject))
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class StreamOptions:
-    """How often the query looks for new objects, and how many flushes it takes at once."""
-
-    interval_seconds: float = 10.0
-    flushes_per_batch: int = 200
-    once: bool = False
 
 
 class _OutsideError(Exception):
@@ -170,7 +156,7 @@ class LakeStream:
         self._failure = None
         self._note_held()
         try:
-            query = self._started()
+            query = started_query(self._lake, self._options, self._process)
         except (PySparkException, Py4JError) as error:
             raise _OutsideError from error
         self._health.is_running = True
@@ -179,25 +165,6 @@ class LakeStream:
         finally:
             self._health.is_running = False
             query.stop()
-
-    def _started(self) -> StreamingQuery:
-        lake = self._lake
-        lake.ledger.rows(dates=[])  # makes the table where there is none
-        objects = (
-            lake.spark.readStream.format("delta")
-            .option("maxFilesPerTrigger", self._options.flushes_per_batch)
-            .load(lake.store.uri(RAW_OBJECTS.path))
-            .where(~F.col("is_quarantine"))
-            .select(*OBJECT_FIELDS)
-        )
-        writer = objects.writeStream.foreachBatch(self._process).option(
-            "checkpointLocation", lake.store.uri(CHECKPOINT)
-        )
-        if self._options.once:
-            writer = writer.trigger(availableNow=True)
-        else:
-            writer = writer.trigger(processingTime=f"{self._options.interval_seconds} seconds")
-        return writer.queryName("lmslake").start()
 
     def _wait(self, query: StreamingQuery) -> None:
         """Until the query ends or is to stop; its failure is raised as it was in Python."""
@@ -259,13 +226,6 @@ class LakeStream:
         journal.refresh()
         paths = frozenset().union(*(build.paths for build in journal.held()))
         self._metrics.held_objects.set(len(paths))
-
-
-def drop_checkpoint(lake: Lake) -> None:
-    """Remove the checkpoint with its hidden files, which the object store does not list."""
-    spark: Any = lake.spark
-    path = spark._jvm.org.apache.hadoop.fs.Path(lake.store.uri(CHECKPOINT))
-    path.getFileSystem(spark._jsc.hadoopConfiguration()).delete(path, True)
 
 
 def _first_line(error: BaseException | None) -> str:

@@ -20,7 +20,7 @@ import pytest
 
 from jobs.cli import cli
 from lake.settings import Settings
-from streaming import archiver, producer, school
+from streaming import archiver, delivery, school
 from tests.docker.project import (
     COMPOSE,
     DOCKER,
@@ -214,7 +214,7 @@ def test_stop_grace_period__is_enough() -> None:
         return int(services()[service]["stop_grace_period"].removesuffix("s"))
 
     assert seconds("archiver") > archiver.STOP_SECONDS + archiver.CLOSE_MS / 1_000
-    assert seconds("produce") > producer.STOP_SECONDS
+    assert seconds("produce") > delivery.STOP_SECONDS
     # A build, which has no limit; a kill loses nothing (tests/pipelines/test_kill.py).
     assert seconds("stream") == seconds("records") > school.CLOSE_MS / 1_000
 

@@ -28,7 +28,7 @@ from lake.settings import Settings
 from lake.storage_local import LocalStore
 from schemas.tables import TABLES
 from schemas.tables.bronze import RAW_OBJECTS
-from streaming.query import CHECKPOINT
+from streaming.ledger_stream import CHECKPOINT
 from tests.laws.big_history import FILES_PER_PIECE, BigHistory, write_history
 from tests.laws.comparing_lakes import compared_tables
 from tests.laws.world import TABLE_NAMES, law_2_columns

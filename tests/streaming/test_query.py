@@ -28,13 +28,8 @@ from lake.settings import Settings
 from lake.storage import LeaseHeld
 from schemas.table import at_least_rows, between
 from schemas.tables import TABLES
-from streaming.query import (
-    CHECKPOINT,
-    FAULTS_BEFORE_NEW_CHECKPOINT,
-    LakeStream,
-    StreamOptions,
-    drop_checkpoint,
-)
+from streaming.ledger_stream import CHECKPOINT, StreamOptions, drop_checkpoint
+from streaming.query import FAULTS_BEFORE_NEW_CHECKPOINT, LakeStream
 from streaming.query_metrics import QueryHealth, StreamMetrics
 from tests.generators import histories, sample
 from tests.laws.world import World, compared, ingest, tables_of
