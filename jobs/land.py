@@ -17,8 +17,8 @@ from lake.landing.naming import readable
 
 if TYPE_CHECKING:
     from lake.landing.landing import Outcome
-    from lake.landing.reading import Limits
     from lake.landing.watching import LandingPlace, State
+    from lake.landing.zone import Zone
     from lake.settings import Settings
 
 
@@ -73,29 +73,37 @@ def command(files: tuple[Path, ...], zone: str | None, once: bool, source_name: 
 
 
 def _place(settings: Settings, zone: str | None) -> LandingPlace:
+    from lake.landing.reading import Limits
     from lake.landing.watching import LandingPlace
-    from lake.landing.zone import open_zone
-    from lake.settings import known_address
     from lake.storage import open_store
 
+    opened = named_zone(settings, zone) if zone else _zone_of_settings(settings)
+    store = open_store(settings)
+    return LandingPlace(opened, store, Limits.from_settings(settings), settings.lock_wait)
+
+
+def named_zone(settings: Settings, address: str) -> Zone:
+    """The zone that --zone names. Raises UsageError, and LakeError where there is none."""
+    from lake.landing.zone import open_zone
+    from lake.settings import known_address
+
     try:
-        address = known_address(zone) if zone else settings.landing_zone
+        known = known_address(address)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--zone") from None
-    store = open_store(settings)
-    opened = open_zone(address, settings, is_made=zone is None)
-    return LandingPlace(opened, store, _limits(settings), settings.lock_wait)
+    return open_zone(known, settings, is_made=False)
 
 
-def _limits(settings: Settings) -> Limits:
-    from lake.landing.reading import Limits
+def _zone_of_settings(settings: Settings) -> Zone:
+    from lake.landing.zone import open_zone
 
-    return Limits(settings.landing_max_file_bytes, settings.max_record_bytes)
+    return open_zone(settings.landing_zone, settings, is_made=True)
 
 
 def _land_files(settings: Settings, files: Sequence[Path], source_name: str | None) -> None:
     from lake.landing.bronze import Bronze
     from lake.landing.landing import Landing, land_given
+    from lake.landing.reading import Limits
     from lake.landing.watching import LEASE
     from lake.leases import awaited_lease
     from lake.storage import open_store
@@ -107,7 +115,7 @@ def _land_files(settings: Settings, files: Sequence[Path], source_name: str | No
     tally = Tally()
     store = open_store(settings)
     with _readable_outages(), awaited_lease(store, LEASE, settings.lock_wait, _tell) as lease:
-        landing = Landing(Bronze(store), lease, _limits(settings))
+        landing = Landing(Bronze(store), lease, Limits.from_settings(settings))
         for outcome in land_given(landing, files, source):
             tally.add(outcome)
     tally.end()

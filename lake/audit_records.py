@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Set
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lake.audit import fetched
+from lake.audit_files import Files
+from lake.audit_judge import Judge, Tell
+from lake.audit_landings import EndedLandings, check_bronze
 from lake.audit_pointers import Pointers, aside_faults
+from lake.audit_rows import LANDED, Noted, RowsAgain
 from lake.delta_reading import is_written
+from lake.landing.bronze import Bronze
+from lake.landing.naming import FAILED, PROCESSED
+from lake.landing.reading import Limits
+from lake.landing.topic_rows import is_of_topic
+from lake.landing.watching import LEASE
+from lake.landing.zone import existing_zone
 from lake.leases import awaited_lease
+from lake.pipelines.records.contents import records_journal
 from lake.query import connect
 from lake.storage import existing_store
 from schemas.records import SOURCES
@@ -18,19 +29,23 @@ from schemas.tables import TABLES
 
 if TYPE_CHECKING:
     import duckdb
-    import pyarrow as pa
     from pyspark.sql import SparkSession
 
-    from lake.audit_outdone import Lost
-    from lake.pipelines.build import Lake
+    from lake.landing.zone import Zone
     from lake.settings import Settings
     from lake.storage import ObjectStore
 
-LANDED = "bronze.landed_files"
+BRONZE = (LANDED, *(source.table for source in SOURCES.values()))
 # So many lost rows of a table are named.
 NAMED_ROWS = 5
-
-Tell = Callable[[str], None]
+NOTHING_LANDED = (
+    "(SELECT '' AS content_hash, '' AS source, '' AS file_name, 0::BIGINT AS bytes, "
+    "0::BIGINT AS row_count WHERE FALSE)"
+)
+UNFINISHED = (
+    "build {} did not come to its end: silver was not compared. `lmslake records build` repairs it"
+)
+UNREAD = "no file was read again. --zone names another"
 
 
 @dataclass
@@ -39,11 +54,14 @@ class RecordsLine:
 
     rows = in_force + outdone + quarantined + held + missing + pending. in_force: rows of silver
     come from them. outdone: superseded, or copies. pending: of files that no build has taken.
-    in_bronze: rows that the bronze table has.
+    in_bronze: rows that the bronze table has. files: contents, some of them ranges of messages.
+    compared: those that were compared with their file; gone: those whose file is not there.
     """
 
     source: str
     files: int = 0
+    compared: int = 0
+    gone: int = 0
     rows: int = 0
     in_bronze: int = 0
     in_force: int = 0
@@ -61,10 +79,14 @@ class RecordsLine:
 
 @dataclass
 class RecordsAudit:
-    """Outcome of an audit of records: a line per source, and what concerns all of them."""
+    """Outcome of an audit of records: a line per source, and what concerns all of them.
+
+    notes: what is no fault, and should be known.
+    """
 
     lines: list[RecordsLine] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def is_proven(self) -> bool:
@@ -72,115 +94,120 @@ class RecordsAudit:
 
 
 def audit_records(
-    settings: Settings, spark: SparkSession | None = None, tell: Tell = lambda _: None
+    settings: Settings,
+    spark: SparkSession | None = None,
+    tell: Tell = lambda _: None,
+    zone: Zone | None = None,
 ) -> RecordsAudit:
-    """Prove law 1 from landed files to silver; without lines where no file was landed.
+    """Prove law 1 from files to silver; without lines where no file was landed.
 
-    DuckDB counts the rows of each file in bronze, and follows every pointer of silver, of
-    quarantine and of held rows back to its row. What no pointer names must be outdone by another
-    row of its key: those rows alone are cleaned again, with Spark, as a build would clean them.
-    Nothing that a build wrote down about its own work is believed but which files it took.
-    Builds of records wait meanwhile. Raises LeaseHeld where one is at work for too long.
+    The files that landings put away in `zone` (that of the settings without one) are read again:
+    each is noted, and bronze has its rows, cell by cell. DuckDB counts the rows of each content in
+    bronze, and follows every pointer of silver, of quarantine and of held rows back to its row.
+    What no pointer names must be outdone by another row of its key: those rows alone are cleaned
+    again, with Spark, as a build would clean them. Nothing that a build wrote down about its own
+    work is believed but which files it took. Builds of records wait meanwhile; landings go on.
+    Raises LeaseHeld where a build is at work for too long.
     """
     store = existing_store(settings)
-    received = [name for name in SOURCES if is_written(TABLES[f"bronze.{name}"], store)]
-    if not is_written(TABLES[LANDED], store):
-        gone = f"{LANDED} is gone, or the first landing was ended: land its file again"
-        return RecordsAudit(faults=[gone] if received else [])
+    zone = zone or existing_zone(settings)
+    written = frozenset(name for name in BRONZE if is_written(TABLES[name], store))
+    if not written and (zone is None or not {PROCESSED, FAILED}.intersection(zone.folders(""))):
+        return RecordsAudit()
     with awaited_lease(store, "records", settings.lock_wait, tell), ExitStack() as stack:
         connection = stack.enter_context(closing(connect(settings)))
-        outcome = RecordsAudit()
-        lines = _load_files(connection, store, outcome)
-        lines |= {name: RecordsLine(name) for name in received if name not in lines}
-        for line in lines.values():
-            _check_bronze(connection, store, line)
-        if not outcome.faults:
-            _check_silver(connection, store, lines, _Judge(settings, spark, stack, tell))
+        journal = records_journal(store)
+        taken, unfinished = journal.applied_paths(), journal.unfinished()
+        lines = _load_contents(connection, store, written, taken)
+        outcome = RecordsAudit(list(lines.values()))
+        unnoted = [u for line in outcome.lines for u in check_bronze(connection, store, line)]
+        landed = Bronze(store).landed
+        if len(unnoted) > 1 and not landed():
+            gone = f"{LANDED} is gone, or the first landing was ended: land its file again"
+            return RecordsAudit(faults=[gone])
+        noted = _noted(connection)
+        files = None
+        if zone is not None:
+            tell(f"reading the files of {zone.address} again")
+            rows = RowsAgain(connection, Limits.from_settings(settings), written)
+            files = Files(zone, rows, noted)
+            files.check(unnoted, landed)
+            _add_faults(outcome, lines, files)
+        elif noted:
+            outcome.notes.append(f"There is no landing zone {settings.landing_zone}: {UNREAD}")
+        _count_files(lines, noted.values(), files.compared if files else frozenset())
+        ended = EndedLandings(landed, lambda: _await_landing(store, settings, tell), taken)
+        outcome.notes += ended.tell(unnoted, files, lines)
+        outcome.faults += [UNFINISHED.format(build.build_id) for build in unfinished]
+        if not unfinished:
+            _check_silver(connection, store, lines, Judge(settings, spark, stack, tell))
             outcome.faults += aside_faults(connection, store)
-        outcome.lines = list(lines.values())
         return outcome
 
 
-def _load_files(
-    connection: duckdb.DuckDBPyConnection, store: ObjectStore, outcome: RecordsAudit
+def _load_contents(
+    connection: duckdb.DuckDBPyConnection, store: ObjectStore, written: Set[str], taken: Set[str]
 ) -> dict[str, RecordsLine]:
-    """Makes the table `contents` of all landed files; a line per source that has any."""
-    from lake.pipelines.records.contents import records_journal
+    """Makes the table `contents` of all landed files; a line per source that has any, or rows.
 
-    journal = records_journal(store)
-    for build in journal.unfinished():
-        outcome.faults.append(
-            f"build {build.build_id} did not come to its end: silver was not compared. "
-            "`lmslake records build` repairs it"
-        )
+    written: tables that were there before the connection, which shows no others.
+    """
     connection.execute(
         "CREATE TEMP TABLE contents AS "
-        "SELECT row_number() OVER () AS content, content_hash, source, file_name, row_count, "
-        "taken.path IS NOT NULL AS is_taken "
-        f"FROM {LANDED} LEFT JOIN (SELECT unnest($paths::VARCHAR[]) AS path) taken "
+        "SELECT row_number() OVER () AS content, content_hash, source, file_name, bytes, "
+        "row_count, taken.path IS NOT NULL AS is_taken "
+        f"FROM {LANDED if LANDED in written else NOTHING_LANDED} "
+        "LEFT JOIN (SELECT unnest($paths::VARCHAR[]) AS path) taken "
         "ON taken.path = source || '/' || content_hash",
-        {"paths": sorted(journal.applied_paths())},
+        {"paths": sorted(taken)},
     )
+    for source in SOURCES:
+        if f"bronze.{source}" not in written and is_written(TABLES[f"bronze.{source}"], store):
+            # Its first file was landed just now.
+            connection.execute("DELETE FROM contents WHERE source = $source", {"source": source})
     counts = fetched(
         connection,
         "SELECT source, count(*) AS files, sum(row_count)::BIGINT AS rows, "
         "coalesce(sum(row_count) FILTER (NOT is_taken), 0)::BIGINT AS pending "
         "FROM contents GROUP BY source ORDER BY source",
     )
-    return {count["source"]: RecordsLine(**count) for count in counts}
+    lines = {count["source"]: RecordsLine(**count) for count in counts}
+    received = [name for name in SOURCES if f"bronze.{name}" in written and name not in lines]
+    return lines | {name: RecordsLine(name) for name in received}
 
 
-def _check_bronze(
-    connection: duckdb.DuckDBPyConnection, store: ObjectStore, line: RecordsLine
-) -> None:
-    """Each file has its rows in bronze, numbered from 1, each once."""
-    table = TABLES[f"bronze.{line.source}"]
-    if not is_written(table, store):
-        if line.rows:
-            line.faults.append(f"{table.name} is gone; its files have {line.rows:,} rows")
+def _noted(connection: duckdb.DuckDBPyConnection) -> dict[str, Noted]:
+    """Content hash to what is noted of the file; without ranges of messages."""
+    query = f"SELECT {', '.join(Noted._fields)} FROM contents"
+    noted = map(Noted._make, connection.execute(query).fetchall())
+    return {one.content_hash: one for one in noted if not is_of_topic(one.file_name)}
+
+
+def _count_files(lines: dict[str, RecordsLine], noted: Iterable[Noted], compared: Set[str]) -> None:
+    for one in noted:
+        if one.content_hash in compared:
+            lines[one.source].compared += 1
+        else:
+            lines[one.source].gone += 1
+
+
+def _add_faults(outcome: RecordsAudit, lines: dict[str, RecordsLine], files: Files) -> None:
+    outcome.faults += files.faults.pop("", [])
+    for source, faults in files.faults.items():
+        lines[source].faults += faults
+    outcome.notes += files.notes
+
+
+def _await_landing(store: ObjectStore, settings: Settings, tell: Tell) -> None:
+    with awaited_lease(store, LEASE, settings.lock_wait, tell):
         return
-    # Bronze before the list of files: a landing notes a file after its rows.
-    connection.execute(
-        "CREATE OR REPLACE TEMP TABLE counted AS "
-        "SELECT _content_hash AS content_hash, any_value(_source_file) AS file, count(*) AS rows, "
-        "count(DISTINCT _row) AS numbers, min(_row) AS first, max(_row) AS last "
-        f"FROM {table.name} GROUP BY _content_hash"
-    )
-    summed = connection.execute("SELECT coalesce(sum(rows), 0)::BIGINT FROM counted")
-    line.in_bronze = summed.fetchall()[0][0]
-    line.faults += [
-        f"{row['file_name']}: the file has {row['row_count']:,} rows, {table.name} "
-        f"{row['rows']:,} of it, {row['numbers']:,} different ones"
-        for row in fetched(connection, DIFFERING, source=line.source)
-    ]
-    line.faults += [
-        f"{row['file']}: {row['rows']:,} rows of it are in {table.name}, and {LANDED} does not "
-        "know the file: its landing was ended, or is at work; land it again"
-        for row in fetched(connection, UNKNOWN, source=line.source)
-    ]
-
-
-DIFFERING = """
-SELECT file_name, row_count, coalesce(rows, 0) AS rows, coalesce(numbers, 0) AS numbers
-FROM contents LEFT JOIN counted USING (content_hash)
-WHERE source = $source AND (row_count, row_count, 1, row_count) IS DISTINCT FROM (
-    coalesce(rows, 0), coalesce(numbers, 0), coalesce(first, 1), coalesce(last, 0)
-)
-ORDER BY file_name
-"""
-
-UNKNOWN = f"""
-SELECT file, rows FROM counted
-ANTI JOIN (SELECT content_hash FROM {LANDED} WHERE source = $source) USING (content_hash)
-ORDER BY file
-"""
 
 
 def _check_silver(
     connection: duckdb.DuckDBPyConnection,
     store: ObjectStore,
     lines: dict[str, RecordsLine],
-    judge: _Judge,
+    judge: Judge,
 ) -> None:
     """Every row that a build took is where it must be; of a source's tables the last one counts."""
     from lake.audit_outdone import TAKEN_BY
@@ -205,31 +232,3 @@ def _check_silver(
         ]
         if len(lost) > NAMED_ROWS:
             line.faults.append(f"and {len(lost) - NAMED_ROWS:,} more rows")
-
-
-class _Judge:
-    """Says which rows are lost of those that nothing points to; opens the lake for the first."""
-
-    def __init__(
-        self, settings: Settings, spark: SparkSession | None, stack: ExitStack, tell: Tell
-    ) -> None:
-        self._settings = settings
-        self._spark = spark
-        self._stack = stack
-        self._tell = tell
-        self._lake: Lake | None = None
-
-    def lost(self, source: str, name: str, rest: Iterable[pa.Table]) -> list[Lost]:
-        from lake.audit_outdone import lost_rows
-
-        lake = self._opened()
-        return sorted(row for rows in rest for row in lost_rows(lake, source, name, rows))
-
-    def _opened(self) -> Lake:
-        if self._lake is None:
-            from lake.pipelines.build import open_lake
-
-            self._tell("starting Spark, for rows that others outdo")
-            opened = open_lake(self._settings, "lmslake audit", self._spark, grows=True)
-            self._lake = self._stack.enter_context(opened)
-        return self._lake

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from lake.landing.delimited import Delimited, open_delimited
 from lake.landing.json_records import JsonRecords, open_json
 from lake.landing.rows import Batch, Counts
 from lake.landing.text import Open, Text, find_text
 from schemas.records import Source
+
+if TYPE_CHECKING:
+    from lake.settings import Settings
 
 GZ = ".gz"
 
@@ -20,6 +24,10 @@ class Limits:
 
     file_bytes: int = 4 << 30
     value_characters: int = 1_000_000
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Limits:
+        return cls(settings.landing_max_file_bytes, settings.max_record_bytes)
 
 
 @dataclass(frozen=True, slots=True)

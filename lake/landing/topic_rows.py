@@ -26,6 +26,8 @@ EXPIRED = "expired_in_broker"
 # The member by which a sender says that its row was not well-formed, and the code it may have.
 DEFECT_MEMBER = "_defect"
 SENT_DEFECT = "ragged_row"
+# Before the topic in what stands for a file's name.
+TOPIC = "kafka:"
 # Names in _extra of what is no text. A header's own `#…` are followed by a number.
 AS_BASE64 = "#base64"
 KEY = "#key"
@@ -49,7 +51,12 @@ class TopicPart:
 
     def name(self, first: int, last: int) -> str:
         """What stands for a file's name: `kafka:school.students/0/100-250`."""
-        return f"kafka:{self.topic}/{self.partition}/{first}-{last}"
+        return f"{TOPIC}{self.topic}/{self.partition}/{first}-{last}"
+
+
+def is_of_topic(file_name: str) -> bool:
+    """Whether it stands for a range of messages: no file has a `/` in its name."""
+    return file_name.startswith(TOPIC) and "/" in file_name
 
 
 class TopicBuffer:

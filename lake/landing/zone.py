@@ -61,6 +61,12 @@ class Zone(Protocol):
     def look(self) -> Look:
         """Files directly in the zone and in the folders of sources, by name."""
 
+    def folders(self, folder: str) -> list[str]:
+        """Folders directly in a folder of the zone ("" for the zone itself), by name."""
+
+    def files(self, folder: str) -> Iterable[ZoneFile]:
+        """Files directly in a folder of the zone, by name; without those that are never taken."""
+
     @contextmanager
     def fetched(self, file: ZoneFile) -> Iterator[Path]:
         """The file as a local one. Raises FileNotFoundError where it is gone."""
@@ -99,14 +105,25 @@ def open_zone(address: str, settings: Settings, *, is_made: bool) -> Zone:
     return LocalZone(folder)
 
 
+def existing_zone(settings: Settings) -> Zone | None:
+    """The zone of the settings; None where its folder is not there."""
+    address = settings.landing_zone
+    if not address.startswith("s3a://") and not Path(address).expanduser().is_dir():
+        return None
+    return open_zone(address, settings, is_made=False)
+
+
 def free_key(zone: Zone, folder: str, name: str, content_hash: str) -> str:
     """A key for the file in `folder` that hides no other content."""
     key = f"{folder}/{name}"
-    if not zone.exists(key):
-        return key
+    return f"{folder}/{told_apart(name, content_hash)}" if zone.exists(key) else key
+
+
+def told_apart(name: str, content_hash: str) -> str:
+    """The name of a file beside another one of that name."""
     path = PurePosixPath(name)
     suffix = "".join(path.suffixes[-2:]) if path.suffix == ".gz" else path.suffix
-    return f"{folder}/{name.removesuffix(suffix)}-{content_hash[:8]}{suffix}"
+    return f"{name.removesuffix(suffix)}-{content_hash[:8]}{suffix}"
 
 
 def is_for_files(folder: str) -> bool:
@@ -127,14 +144,17 @@ class LocalZone:
         return str(self.folder)
 
     def look(self) -> Look:
-        with os.scandir(self.folder) as entries:
-            folders = sorted(e.name for e in entries if e.is_dir() and is_for_files(e.name))
+        folders = [name for name in self.folders("") if is_for_files(name)]
         look = Look(other_folders=[name for name in folders if not source_of_folder(name)])
         for folder in ("", *(name for name in folders if source_of_folder(name))):
-            look.files.extend(self._files(folder))
+            look.files.extend(self.files(folder))
         return look
 
-    def _files(self, folder: str) -> Iterator[ZoneFile]:
+    def folders(self, folder: str) -> list[str]:
+        with os.scandir(self.folder / folder) as entries:
+            return sorted(entry.name for entry in entries if entry.is_dir())
+
+    def files(self, folder: str) -> Iterator[ZoneFile]:
         with os.scandir(self.folder / folder) as entries:
             names = {entry.name for entry in entries}
         for name in sorted(names):

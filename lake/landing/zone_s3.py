@@ -38,6 +38,12 @@ class S3Zone:
                 look.other_folders.append(folder)
         return look
 
+    def folders(self, folder: str) -> list[str]:
+        return self._level(folder)[1]
+
+    def files(self, folder: str) -> list[ZoneFile]:
+        return self._level(folder)[0]
+
     def _level(self, folder: str) -> tuple[list[ZoneFile], list[str]]:
         """Files and folders directly in a folder: what lies deeper is not listed."""
         start = self._store.prefix + (f"{folder}/" if folder else "")

@@ -97,6 +97,7 @@ def test_audit_records__proves_a_whole_lake(
         assert (line.rows, line.in_bronze, line.missing, line.pending) == (
             true.rows, true.rows, 0, 0
         )  # fmt: skip
+        assert (line.compared, line.gone) == (line.files, 0)
         assert (line.in_force, line.outdone, line.quarantined, line.held) == (
             true.distinct, true.duplicates + true.superseded, true.quarantined, true.held
         )  # fmt: skip
@@ -109,15 +110,11 @@ def test_audit_records__of_a_lake_without_files_says_nothing(tmp_path: Path) -> 
     assert outcome.lines == []
 
 
-def test_audit_records__finds_a_landing_that_was_ended_and_a_list_that_is_gone(
-    tmp_path: Path,
-) -> None:
+def test_audit_records__finds_a_list_that_is_gone(tmp_path: Path) -> None:
     zone = Zone(tmp_path)
     zone.put("attendance_later.csv", LATER)
+    zone.put("attendance_latest.csv", f"{LATER}LATER-3,STU001,2025-09-04,PRESENT,2025-09-04\n")
     zone.land()
-    table_of(tmp_path, "bronze.landed_files").delete()
-    ((fault,),) = faults_of(audit_records(settings_of(tmp_path))).values()
-    assert fault.startswith("attendance_later.csv: 2 rows of it are in bronze.attendance, and")
     shutil.rmtree(tmp_path / TABLES["bronze.landed_files"].path)
     (fault,) = audit_records(settings_of(tmp_path)).faults
     assert "bronze.landed_files is gone" in fault
@@ -148,15 +145,19 @@ def test_audit_records__finds_what_bronze_lost_and_what_came_twice(
     write_deltalake(table, rows, mode="append")
     faults = faults_of(audit_records(settings_of(damaged), spark))
     assert set(faults) == {"attendance", "assessments"}
-    counted, stray = faults["attendance"]
+    counted, read, stray = faults["attendance"]
     assert ": the file has " in counted
+    assert read.startswith("processed/")
+    assert f": row {fact['_row']} (line " in read
+    assert read.endswith(" is not in bronze.attendance")
     assert "1 rows of silver.fact_attendance come from no row of bronze.attendance" in stray
-    (twice,) = faults["assessments"]
+    twice, read = faults["assessments"]
     count = content.row_count
     assert (
         f"the file has {count} rows, bronze.assessments {2 * count} of it, {count} different"
         in twice
     )
+    assert read.endswith(": row 1 is 2 times in bronze.assessments")
 
 
 def test_audit_records__finds_every_row_that_silver_lost(
