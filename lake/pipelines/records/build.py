@@ -123,7 +123,7 @@ def build_records(
                 lake, gate, school, bool(unfinished), has_parents, Touch(is_whole), ExitStack(),
                 again,
             )  # fmt: skip
-            _build(work, journal, contents, report, rules, progress)
+            _build(work, journal, contents, report, rules, progress, judges_all=has_new_rules)
         for left in unfinished:
             journal.record(left.build_id, "repaired", left.touched)
         return report
@@ -146,7 +146,10 @@ def _build(
     report: RecordsReport,
     rules: RiskRules,
     progress: Progress,
+    *,
+    judges_all: bool,
 ) -> None:
+    """judges_all: the rules are others than those that days were judged by."""
     started = time.monotonic()
     paths = [*(content.path for content in contents), *again_paths(work.again)]
     work.lake.check_lease()
@@ -156,7 +159,6 @@ def _build(
         of_source = [content for content in contents if content.source == source]
         with ExitStack() as work.caches:
             moved = _build_source(work, source, of_source, moved, report, progress)
-    judges_all = has_other_rules(work.lake.store, rules)
     report.gold = publish_gold(work, rules, progress, judges_all=judges_all)
     keep_rules(work.lake.store, rules)
     with ExitStack() as work.caches:
