@@ -10,9 +10,9 @@ from pyspark.sql import functions as F
 
 from lake.pipelines.event_rows import cached
 from lake.pipelines.records.aside import conflicting
-from lake.pipelines.records.facts import COURSES, TARGETS
 from lake.pipelines.records.people import VERSION_ORDER, VERSIONS
 from lake.pipelines.records.received import HELD, POINTER, QUARANTINE, clean_rows
+from lake.pipelines.records.targets import COURSES, TARGETS
 from lake.pipelines.records.versions import Order, changed, ranked
 from schemas.tables import TABLES
 

@@ -108,7 +108,7 @@ def _sources(lake: Lake, dates: Sequence[date]) -> Sources:
         activity=tables.read_days(ACTIVITY, _looked_back_on(dates, BEHAVIOUR_DAYS)),
         attendance=tables.read_days("silver.fact_attendance", facts),
         assessments=tables.read_days("silver.fact_assessments", facts),
-        enrollments=tables.read_little("silver.fact_enrollments"),
+        enrollments=tables.read_little("silver.enrollment_versions"),
         progress=tables.read_little("silver.progress_versions"),
         tickets=tables.read_little("silver.fact_support_tickets"),
         risks=tables.read_days("gold.student_risk_monitor", facts),

@@ -39,11 +39,16 @@ OF_DAYS = (
 CHANGES = ("finished", "repaired", "held")
 # Rows whose changes no journal dates: from which day on they count, until which, and what counts.
 UNDATED = {
-    STUDENTS: "CAST(valid_from AS DATE), CAST(valid_to AS DATE), "
-    "concat_ws(chr(31), student_hash, class_id, grade_level, enrollment_status)",
-    "silver.fact_enrollments": "enrollment_date, NULL, concat_ws(chr(31), student_hash, course_id)",
-    "silver.progress_versions": "CAST(last_activity_at AS DATE), NULL, "
-    "concat_ws(chr(31), student_hash, course_id, lesson_id, last_activity_at, completion_pct)",
+    STUDENTS: "SELECT CAST(valid_from AS DATE), CAST(valid_to AS DATE), "
+    "concat_ws(chr(31), student_hash, class_id, grade_level, enrollment_status) "
+    "FROM silver.dim_students",
+    # A course counts from its first enrolment on: later ones change no picture.
+    "silver.enrollment_versions": "SELECT min(enrollment_date), NULL, "
+    "concat_ws(chr(31), student_hash, course_id) "
+    "FROM silver.enrollment_versions GROUP BY student_hash, course_id",
+    "silver.progress_versions": "SELECT CAST(last_activity_at AS DATE), NULL, "
+    "concat_ws(chr(31), student_hash, course_id, lesson_id, last_activity_at, completion_pct) "
+    "FROM silver.progress_versions",
 }
 
 
@@ -130,9 +135,7 @@ def _undated(
     nothing = dict.fromkeys(dates, "")
     if not written or not dates:
         return nothing
-    rows = " UNION ALL ".join(
-        f"SELECT '{name}', * FROM (SELECT {UNDATED[name]} FROM {name})" for name in written
-    )
+    rows = " UNION ALL ".join(f"SELECT '{name}', * FROM ({UNDATED[name]})" for name in written)
     # md5, not hash(): that is another number in another version of DuckDB.
     found = connection.execute(
         f"""

@@ -25,6 +25,14 @@ TABLES = {
     "student_progress": "fact_student_progress",
     "support_tickets": "fact_support_tickets",
 }
+# Source → its silver table of all versions, and the fields that say what one of them is.
+VERSIONS = {
+    "students_enrollment": ("enrollment_versions", ("student_id", "course_id", "enrollment_date")),
+    "student_progress": (
+        "progress_versions",
+        ("student_id", "course_id", "lesson_id", "last_activity_at", "completion_pct"),
+    ),
+}
 # Particulars that no silver table keeps; their truth is in Truth.contacts.
 CONTACT_FIELDS = ("student_name", "email", "phone", "date_of_birth")
 TICKET_FIELDS = ("subject", "body")
@@ -70,9 +78,11 @@ class Truth:
 
 @dataclass(frozen=True)
 class Sifted:
-    """A source's rows: a row of each record in force, and what became of all others."""
+    """A source's rows: a row of each record in force, one of each version of a record, and what
+    became of the rows that are not in force."""
 
     in_force: list[Placed]
+    versions: list[Placed]
     quarantined: list[SetAside]
     held: list[SetAside]
     counts: Counts
@@ -99,9 +109,15 @@ def truth_of(rows: Sequence[Placed]) -> Truth:
         {name: record[name] for name in ("student_id", "course_id", *CONTACT_FIELDS)}
         for record in sifted["students_enrollment"].records
     ]
+    tables = {TABLES[name]: _rows(name, s.records, history) for name, s in sifted.items()}
+    flags = {TABLES[name]: _flags(s.in_force, SOURCES[name].keys) for name, s in sifted.items()}
+    for name, (table, fields) in VERSIONS.items():
+        versions, keys = sifted[name].versions, _version_keys(SOURCES[name])
+        told = ({field: item.row.record[field] for field in fields} for item in versions)
+        tables[table], flags[table] = _sorted(told, keys), _flags(versions, keys)
     return Truth(
-        tables={TABLES[name]: _rows(name, s.records, history) for name, s in sifted.items()},
-        flags={TABLES[name]: _flags(SOURCES[name], s.in_force) for name, s in sifted.items()},
+        tables=tables,
+        flags=flags,
         contacts=_sorted(contacts, ("student_id", "course_id")),
         quarantined=_in_place(item for s in sifted.values() for item in s.quarantined),
         held=_in_place(item for s in sifted.values() for item in s.held),
@@ -123,6 +139,7 @@ def _sift(source: Source, rows: Sequence[Placed], known: Mapping[str, set[Value]
         else:
             accepted.append(placed)
     newest = newest_versions(source, accepted)
+    versions = newest_versions(source, accepted, _version_keys(source)).winners
     quarantined += [placed.set_aside("conflicting_version") for placed in newest.conflicting]
     counts = Counts(
         rows=len(rows),
@@ -132,12 +149,18 @@ def _sift(source: Source, rows: Sequence[Placed], known: Mapping[str, set[Value]
         quarantined=len(quarantined),
         held=len(held),
     )
-    return Sifted(newest.winners, quarantined, held, counts)
+    return Sifted(newest.winners, versions, quarantined, held, counts)
 
 
-def _flags(source: Source, in_force: Iterable[Placed]) -> dict[tuple[Value, ...], tuple[str, ...]]:
+def _version_keys(source: Source) -> tuple[str, ...]:
+    return (*source.keys, source.version_field)
+
+
+def _flags(
+    in_force: Iterable[Placed], keys: Sequence[str]
+) -> dict[tuple[Value, ...], tuple[str, ...]]:
     rows = [placed.row for placed in in_force if placed.row.flags]
-    return {tuple(row.record[name] for name in source.keys): row.flags for row in rows}
+    return {tuple(row.record[name] for name in keys): row.flags for row in rows}
 
 
 def _in_place(items: Iterable[SetAside]) -> tuple[SetAside, ...]:

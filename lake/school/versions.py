@@ -63,12 +63,17 @@ class Newest:
     duplicates: int = 0
 
 
-def newest_versions(source: Source, rows: Iterable[Placed]) -> Newest:
-    """Which of the rows is in force of each key, and what the others are to it."""
+def newest_versions(
+    source: Source, rows: Iterable[Placed], keys: Sequence[str] | None = None
+) -> Newest:
+    """Which of the rows is in force of each key, and what the others are to it.
+
+    keys: what tells records apart where that is not the source's own keys.
+    """
     by_key: dict[tuple[Value, ...], dict[Precedence, list[Placed]]] = {}
     for placed in rows:
         record = placed.row.record
-        key = tuple(record[name] for name in source.keys)
+        key = tuple(record[name] for name in keys or source.keys)
         versions = by_key.setdefault(key, defaultdict(list))
         versions[precedence(source, record)].append(placed)
     found = Newest()

@@ -32,8 +32,8 @@ class Sources:
 
     activity: gold.student_daily_activity of the HORIZON_DAYS before each as_of_date and of that
     itself. attendance, assessments: facts of the LONG_DAYS that end with each as_of_date. risks:
-    gold.student_risk_monitor of the same days. The others are whole tables of silver. Further rows
-    do no harm.
+    gold.student_risk_monitor of the same days. The others are whole tables of silver, of enrolments
+    and progress those of versions. Further rows do no harm.
     """
 
     students: DataFrame
@@ -154,7 +154,10 @@ def _scores(assessments: DataFrame, dates: Sequence[date]) -> DataFrame:
 
 
 def _courses(enrollments: DataFrame, dates: Sequence[date]) -> DataFrame:
-    spread = at_dates(enrollments, F.col("enrollment_date"), None, dates)
+    """Each course from its first enrolment on."""
+    enrolled = F.min("enrollment_date").alias("enrolled")
+    courses = enrollments.groupBy("student_hash", "course_id").agg(enrolled)
+    spread = at_dates(courses, F.col("enrolled"), None, dates)
     return spread.groupBy(*PICTURE).agg(F.count(F.lit(1)).alias("courses_enrolled"))
 
 

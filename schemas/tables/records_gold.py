@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from schemas import columns as c
 from schemas.table import Column, Table, between, ordered
-from schemas.tables.records_silver import (
+from schemas.tables.records_columns import (
     ANALYSTS,
     CLASS_ID,
     CLASS_THEN,

@@ -2,7 +2,7 @@
 
 from schemas import columns as c
 from schemas.table import Column, Table
-from schemas.tables.records_silver import IDENTIFIERS, IS_STUDENT, LINEAGE, RETENTION_DAYS
+from schemas.tables.records_columns import IDENTIFIERS, IS_STUDENT, LINEAGE, RETENTION_DAYS
 
 REGISTRAR = frozenset({"registrar"})
 OPENED_DATE = Column("opened_date", "date", "UTC day on which the ticket was opened.")

@@ -3,8 +3,8 @@
 from schemas import columns as c
 from schemas.table import Column, Table, between, ordered
 from schemas.tables.features import STUDENT_FEATURES
+from schemas.tables.records_columns import CLASS_ID, ENROLLMENT_STATUS, GRADE_LEVEL, GRADES
 from schemas.tables.records_gold import RISK_RULES
-from schemas.tables.records_silver import CLASS_ID, ENROLLMENT_STATUS, GRADE_LEVEL, GRADES
 
 # The last of a student's features is that of 30 days after the last active day.
 BEHAVIOUR_DAYS = 31
@@ -107,10 +107,10 @@ STUDENT_360 = Table(
         Column(
             "courses_enrolled",
             "bigint",
-            "Courses in which the student is enrolled. Silver keeps the newest enrolment in a "
-            "course only: one that is told anew counts from its new day on.",
+            "Courses in which the student enrolled up to the end of the day; each once, however "
+            "often.",
             NO_RECORD,
-            formula="rows of silver.fact_enrollments with enrollment_date <= as_of_date",
+            formula="courses of silver.enrollment_versions with enrollment_date <= as_of_date",
         ),
         Column(
             "lessons_touched",

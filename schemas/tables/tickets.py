@@ -2,7 +2,7 @@
 
 from schemas import columns as c
 from schemas.table import Column, Table, matches
-from schemas.tables.records_silver import ANALYSTS, HEX_64, IS_STUDENT, RETENTION_DAYS
+from schemas.tables.records_columns import ANALYSTS, HEX_64, IS_STUDENT, RETENTION_DAYS
 
 # Category → what belongs there. The order decides where the rules find two equally likely.
 CATEGORIES = {

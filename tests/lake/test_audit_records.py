@@ -169,6 +169,9 @@ def test_audit_records__finds_every_row_that_silver_lost(
         ("course_catalog", "silver.dim_courses", 0),
         ("attendance", "silver.fact_attendance", 0),
         ("students_enrollment", "silver.fact_enrollments", 0),
+        ("students_enrollment", "silver.enrollment_versions", 1),
+        ("student_progress", "silver.fact_student_progress", 0),
+        ("student_progress", "silver.progress_versions", 1),
         ("support_tickets", "silver.fact_support_tickets", 0),
         ("support_tickets", "restricted.ticket_texts", 1),
     ):

@@ -270,26 +270,25 @@ def test_optimize__leaves_a_table_that_a_build_holds(store: ObjectStore) -> None
 PLACES = ("MATH-9", "Kunst & Ton/1", "it's 100%", "日本語")
 
 
-def write_enrollments(store: ObjectStore) -> None:
-    """silver.fact_enrollments of many small files in partitions with all kinds of names."""
-    table = TABLES["silver.fact_enrollments"]
+def write_held(store: ObjectStore) -> None:
+    """silver.records_held of many small files in partitions with all kinds of names."""
+    table = TABLES["silver.records_held"]
     for number in range(FILES):
         rows = [
             filled(
                 arrow_schema(table),
+                source=place,
                 student_hash=f"{number:064x}",
-                course_id=course,
-                quality_flags=[],
                 _content_hash="c",
                 _row=number + 1,
             )
-            for course in PLACES
+            for place in PLACES
         ]
         write_deltalake(
             store.delta_uri(table.path),
             pa.Table.from_pylist(rows, arrow_schema(table)),
             mode="append",
-            partition_by="course_id",
+            partition_by="source",
             storage_options=store.storage_options,
         )
 
@@ -297,8 +296,8 @@ def write_enrollments(store: ObjectStore) -> None:
 def test_optimize__joins_partitions_of_any_name_and_vacuum_takes_the_old_ones(
     store: ObjectStore, lake_settings: Settings
 ) -> None:
-    name = "silver.fact_enrollments"
-    write_enrollments(store)
+    name = "silver.records_held"
+    write_held(store)
     before, seen = rows_of(store, name), digest(lake_settings, name)
     outcome = done(store, "optimize")[name]
     assert (outcome.files_before, outcome.files_after) == (FILES * len(PLACES), len(PLACES))
@@ -326,11 +325,11 @@ def test_lock_of__is_that_of_the_writers(name: str, lock: str | None) -> None:
 
 
 def test_optimize__leaves_records_that_a_build_holds(store: ObjectStore) -> None:
-    write_enrollments(store)
+    write_held(store)
     with store.lease("build"), store.lease("records"):
-        assert done(store, "optimize")["silver.fact_enrollments"].is_left
+        assert done(store, "optimize")["silver.records_held"].is_left
     with store.lease("build"):
-        assert not done(store, "optimize")["silver.fact_enrollments"].is_left
+        assert not done(store, "optimize")["silver.records_held"].is_left
 
 
 def attendance_file(number: int) -> str:

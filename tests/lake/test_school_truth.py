@@ -141,6 +141,24 @@ def test_truth_of__counts_copies_and_older_versions_apart() -> None:
     assert (fact["is_present"], fact["class_id"]) == (True, "9A")
 
 
+def test_truth_of__keeps_each_version_of_an_enrolment_once() -> None:
+    course: Record = dict.fromkeys(SOURCES["course_catalog"].field_names)
+    first: Record = dict.fromkeys(SOURCES["students_enrollment"].field_names)
+    first |= {"student_id": "STU001", "course_id": "C1", "enrollment_date": date(2025, 8, 20)}
+    again = first | {"enrollment_date": date(2025, 11, 4)}
+    rows = placed("students", version(1, "9A"))
+    rows += placed("course_catalog", course | {"course_id": "C1"})
+    rows += placed("students_enrollment", again, first, first, first | {"location": "Leeds"})
+    truth = truth_of(rows)
+    days = [row["enrollment_date"] for row in truth.tables["enrollment_versions"]]
+    assert days == [date(2025, 8, 20), date(2025, 11, 4)]
+    (fact,) = truth.tables["fact_enrollments"]
+    assert fact["enrollment_date"] == date(2025, 11, 4)
+    # What contradicts an older version is superseded like that.
+    counts = truth.counts["students_enrollment"]
+    assert (counts.distinct, counts.superseded, counts.duplicates) == (1, 2, 1)
+
+
 # --- of the whole school
 
 
@@ -228,6 +246,36 @@ def test_write_school__delivers_children_before_parents(
     assert orphans
     table = {"attendance": "fact_attendance"}.get(children[0], "fact_enrollments")
     assert orphans <= {row[field] for row in school.truth.tables[table]}
+
+
+@pytest.mark.parametrize(
+    ("versions", "facts", "version_field"),
+    [
+        ("enrollment_versions", "fact_enrollments", "enrollment_date"),
+        ("progress_versions", "fact_student_progress", "last_activity_at"),
+    ],
+)
+def test_write_school__has_facts_that_are_the_newest_of_several_versions(
+    school: School, versions: str, facts: str, version_field: str
+) -> None:
+    def told(table: str) -> dict[tuple[Value, ...], list[str]]:
+        found: dict[tuple[Value, ...], list[str]] = {}
+        for row in school.truth.tables[table]:
+            key = (row["student_id"], row["course_id"], row.get("lesson_id"))
+            found.setdefault(key, []).append(str(row[version_field]))
+        return found
+
+    every = told(versions)
+    assert told(facts) == {key: [max(moments)] for key, moments in every.items()}
+    assert any(len(moments) > 1 for moments in every.values())
+
+
+def test_write_school__has_students_who_enrol_again_in_another_month(school: School) -> None:
+    months: dict[tuple[Value, ...], set[str]] = {}
+    for row in school.truth.tables["enrollment_versions"]:
+        month = str(row["enrollment_date"])[:7]
+        months.setdefault((row["student_id"], row["course_id"]), set()).add(month)
+    assert any(len(of_key) > 1 for of_key in months.values())
 
 
 def test_write_school__knows_each_student_and_day_once(school: School) -> None:

@@ -40,10 +40,12 @@ def _silver(school: School) -> dict[str, list[Row]]:
         name: [row | {"quality_flags": []} for row in true_rows(school, name)]
         for name in TRUE_TABLES
     }
-    for state in tables[PROGRESS]:
-        state["month"] = state["last_activity_at"].date().replace(day=1)
-    # The states in force only: the older ones are of earlier days than the picture's.
-    tables["silver.progress_versions"] = list(tables[PROGRESS])
+    for name in (PROGRESS, "silver.progress_versions"):
+        for state in tables[name]:
+            state["month"] = state["last_activity_at"].date().replace(day=1)
+    for name in ("silver.fact_enrollments", "silver.enrollment_versions"):
+        for enrolment in tables[name]:
+            enrolment["month"] = enrolment["enrollment_date"].replace(day=1)
     for ticket in tables[TICKETS]:
         is_open = ticket["closed_at"] is None
         ticket |= {"opened_date": ticket["opened_at"].date(), "is_open": is_open}

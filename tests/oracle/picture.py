@@ -16,7 +16,7 @@ STUDENTS = "silver.dim_students"
 RISKS = "gold.student_risk_monitor"
 TABLES = (
     ACTIVITY, STUDENTS, "silver.fact_attendance", "silver.fact_assessments",
-    "silver.fact_enrollments", "silver.progress_versions", "silver.fact_support_tickets", RISKS,
+    "silver.enrollment_versions", "silver.progress_versions", "silver.fact_support_tickets", RISKS,
 )  # fmt: skip
 RECORD_COUNTS = (
     "attendance_days_30d", "assessments_90d", "courses_enrolled", "lessons_touched",
@@ -112,8 +112,12 @@ def _records(own: Mapping[str, Sequence[Row]], as_of: date) -> Row:
     return {
         **_attendance(attendance, as_of),
         **_scores(assessments, as_of),
-        "courses_enrolled": sum(
-            row["enrollment_date"] <= as_of for row in own["silver.fact_enrollments"]
+        "courses_enrolled": len(
+            {
+                row["course_id"]
+                for row in own["silver.enrollment_versions"]
+                if row["enrollment_date"] <= as_of
+            }
         ),
         **_lessons(own["silver.progress_versions"], as_of),
         "tickets_opened_90d": len(_window(tickets, "opened_date", as_of, 90)),

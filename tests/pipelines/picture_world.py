@@ -99,10 +99,13 @@ def _records(rng: random.Random, world: World, student: str) -> None:
         for _ in range(rng.choice((0, 0, 0, 0, 1, 2))):
             _assessment(rng, world, student, number)
     for course in rng.sample("ABCD", rng.randint(0, 3)):
-        enrolled = {"course_id": course, "enrollment_date": day(rng.randrange(DAYS))}
-        world["silver.fact_enrollments"].append(
-            {"student_hash": student, "quality_flags": []} | enrolled
-        )
+        for number in sorted(rng.sample(range(DAYS), rng.choice((1, 1, 2)))):
+            world["silver.enrollment_versions"].append(
+                {
+                    "student_hash": student, "course_id": course, "enrollment_date": day(number),
+                    "month": day(number).replace(day=1), "quality_flags": [],
+                }
+            )  # fmt: skip
         for lesson in range(rng.randint(0, 4)):
             _progress(rng, world, student, {"course_id": course, "lesson_id": f"L{lesson}"})
     for number in range(rng.randint(0, 4)):

@@ -74,7 +74,7 @@ def derived(spark: SparkSession, world: World, dates: Sequence[date]) -> list[Ro
         else spark.createDataFrame([], struct_type(TABLES[name]))
         for name in (
             STUDENTS, ACTIVITY, "silver.fact_attendance", "silver.fact_assessments",
-            "silver.fact_enrollments", "silver.progress_versions",
+            "silver.enrollment_versions", "silver.progress_versions",
             "silver.fact_support_tickets", "gold.student_risk_monitor",
         )
     ]  # fmt: skip
@@ -196,9 +196,16 @@ def test_pending_pictures__finds_rows_that_count_at_a_day(settings: MakeSettings
     lake = Changes(settings())
     moment = datetime.combine(day(59), time(12), UTC)
     course = {"course_id": "Z"}
-    assert lake.add("silver.fact_enrollments", **course, enrollment_date=day(60)) == [
-        day(60), day(80), day(100),
-    ]  # fmt: skip
+
+    def enrolled(at: date) -> list[date]:
+        of_day = {"enrollment_date": at, "month": at.replace(day=1)}
+        return lake.add("silver.enrollment_versions", **course, **of_day)
+
+    assert enrolled(day(60)) == [day(60), day(80), day(100)]
+    # Another time in the same course: no picture counts it, unless it came before.
+    assert enrolled(day(70)) == []
+    assert enrolled(day(50)) == []
+    assert enrolled(day(30)) == [day(40)]
     lesson = {"lesson_id": "Z", "completion_pct": 0.5, "last_activity_at": moment}
     lesson["month"] = day(59).replace(day=1)
     assert lake.add("silver.progress_versions", **course, **lesson) == [

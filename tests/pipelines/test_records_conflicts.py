@@ -96,6 +96,10 @@ def test_build_records__sets_aside_what_contradicts_a_row_in_force(
     assert {line.source for line in outcome.lines if line.quarantined == 1} == set(CORRECTED)
 
     built(opened, tmp_path, "newer")
+    enrolments = rows_of(store, "silver.enrollment_versions")
+    # Of the older version the one that was in force.
+    assert [row["_identifiers"] for row in enrolments][:1] == [enrolment["_identifiers"]]
+    assert [row["enrollment_date"].day for row in enrolments] == [1, 4]
     assert conflicts(tmp_path) == {"students", "support_tickets"}
     assert audit_records(settings, spark).is_proven
 

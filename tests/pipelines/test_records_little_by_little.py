@@ -82,7 +82,7 @@ def test_build_records__touches_what_a_file_changes_alone(
     after = files_of(tmp_path, ATTENDANCE), files_of(tmp_path, ENROLLMENTS)
     untouched = [str(day) for day in DAYS[1:4]]
     assert [after[0][day] for day in untouched] == [before[0][day] for day in untouched]
-    assert after[1]["C2"] == before[1]["C2"]
+    assert after[1]["2025-08-01"] == before[1]["2025-08-01"]
     assert len(rows_of(LocalStore(tmp_path), ENROLLMENTS)) == 3
     nine_b = {day: {"9B"} for day in DAYS[4:7]}
     assert classes(tmp_path) == {**{day: {"9A"} for day in DAYS[1:4]}, **nine_b}

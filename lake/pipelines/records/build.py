@@ -23,7 +23,7 @@ from lake.pipelines.journal import Journal, Touched, new_build_id
 from lake.pipelines.records.again import again_paths, with_unfinished
 from lake.pipelines.records.aside import note_passed, publish_held, release_passed
 from lake.pipelines.records.contents import Content, pending_contents, records_journal
-from lake.pipelines.records.facts import TARGETS, build_target
+from lake.pipelines.records.facts import build_target
 from lake.pipelines.records.gold import CLASSES, RISKS, fact_days, is_derived, publish_gold
 from lake.pipelines.records.people import build_students, publish_directory
 from lake.pipelines.records.publish import Published
@@ -35,6 +35,7 @@ from lake.pipelines.records.received import (
     SourceReport,
     receive,
 )
+from lake.pipelines.records.targets import TARGETS
 from lake.pipelines.records.touch import Moved, Touch
 from lake.transforms.records.conventions import Conventions
 from lake.transforms.records.risk import RiskRules

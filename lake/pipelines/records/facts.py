@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from lake.pipelines.event_rows import cached
@@ -16,129 +14,19 @@ from lake.pipelines.records.history import with_register
 from lake.pipelines.records.publish import publish_partitions, publish_whole
 from lake.pipelines.records.received import Pass
 from lake.pipelines.records.versions import (
-    Order,
     changed,
     counts,
     displaced,
     news_aside,
     ranked,
 )
-from schemas.tables import TABLES
 
 if TYPE_CHECKING:
     from lake.pipelines.records.received import Received
+    from lake.pipelines.records.targets import Target
     from lake.pipelines.records.touch import Moved
-    from schemas.table import Table
 
 STUDENTS = "silver.dim_students"
-SECONDS_PER_HOUR = 3600.0
-
-
-@dataclass(frozen=True)
-class Target:
-    """A table that keeps the record in force of each key of one source.
-
-    versions, ties: see Order. derived: column → expression over the cleaned ones. class_day: the
-    day whose class the rows say, where they say one. is_counted: whether what becomes of the
-    source's rows is told, and set aside, by this table; one of each source. is_of_key: whether rows
-    of one key lie in one partition.
-    """
-
-    source: str
-    name: str
-    versions: tuple[str, ...]
-    ties: tuple[str, ...] = ("student_hash",)
-    derived: Mapping[str, Callable[[], Column]] = field(default_factory=dict)
-    class_day: str | None = None
-    is_counted: bool = True
-    is_of_key: bool = False
-
-    @property
-    def table(self) -> Table:
-        return TABLES[self.name]
-
-    @property
-    def columns(self) -> list[str]:
-        """All that follows from the record alone."""
-        return [
-            name for name in self.table.column_names if not self.class_day or name != "class_id"
-        ]
-
-    @property
-    def order(self) -> Order:
-        return Order(self.table.keys, self.versions, self.ties, partition=self.table.partition_by)
-
-
-def _hours_to_close() -> Column:
-    opened, closed = F.unix_micros("opened_at"), F.unix_micros("closed_at")
-    hours = (closed - opened) / F.lit(1e6 * SECONDS_PER_HOUR)
-    return F.when(closed >= opened, hours)
-
-
-def _opened_date() -> Column:
-    return F.to_date("opened_at")
-
-
-def _activity_month() -> Column:
-    return F.trunc("last_activity_at", "MM")
-
-
-COURSES = Target("course_catalog", "silver.dim_courses", ("updated_at",), ties=())
-ENROLLMENTS = Target(
-    "students_enrollment",
-    "silver.fact_enrollments",
-    ("enrollment_date",),
-    ties=("student_hash", "_identifiers"),
-    is_of_key=True,
-)
-ATTENDANCE = Target(
-    "attendance", "silver.fact_attendance", ("created_at",), class_day="attendance_date"
-)
-ASSESSMENTS = Target(
-    "assessments", "silver.fact_assessments", ("created_at",), class_day="assessment_date"
-)
-PROGRESS = Target(
-    "student_progress",
-    "silver.fact_student_progress",
-    ("last_activity_at",),
-    derived={
-        "month": _activity_month,
-        "time_spent_seconds": lambda: F.col("time_spent_minutes") * 60,
-    },
-)
-PROGRESS_VERSIONS = Target(
-    "student_progress",
-    "silver.progress_versions",
-    # The key tells versions apart.
-    (),
-    derived={"month": _activity_month},
-    is_counted=False,
-    is_of_key=True,
-)
-TICKETS = Target(
-    "support_tickets",
-    "silver.fact_support_tickets",
-    ("opened_at", "closed_at"),
-    ties=("student_hash", "_identifiers"),
-    derived={
-        "opened_date": _opened_date,
-        "is_open": lambda: F.col("closed_at").isNull(),
-        "hours_to_close": _hours_to_close,
-    },
-)
-TICKET_TEXTS = Target(
-    "support_tickets",
-    "restricted.ticket_texts",
-    ("opened_at", "closed_at"),
-    ties=TICKETS.ties,
-    derived={"opened_date": _opened_date},
-    is_counted=False,
-)
-# The one of a source that is counted is the last.
-TARGETS = (
-    COURSES, ENROLLMENTS, ATTENDANCE, ASSESSMENTS, PROGRESS_VERSIONS, PROGRESS, TICKET_TEXTS,
-    TICKETS,
-)  # fmt: skip
 
 
 def build_target(
