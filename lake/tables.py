@@ -110,11 +110,9 @@ class LakeTables(TableReader):
         if table.partition_by is None:
             raise ValueError(f"{name} has no days to replace")
         days = list(dates)
-        if but_of is not None:
-            known = self.rows_at_most(name, days)
-            if at_most > limits.COLLECTED_ROWS or known > limits.COPIED_ROWS:
-                rows = self.with_others(name, rows, days, but_of)
-                at_most, but_of = at_most + known, None
+        if but_of is not None and not self.is_collected(name, at_most, days, but_of):
+            rows = self.with_others(name, rows, days, but_of)
+            at_most, but_of = at_most + self.rows_at_most(name, days), None
         for_spark = at_most > limits.COLLECTED_ROWS
         if for_spark and len(days) > limits.FEW_PARTITIONS:
             rows = rows.hint("rebalance", table.partition_by)
@@ -131,9 +129,23 @@ class LakeTables(TableReader):
         )
         return self.declared(table, rows).unionByName(self.declared(table, others))
 
-    def replace_all(self, name: str, rows: DataFrame, build_id: str, at_most: int) -> int:
-        """Replace all rows of the table in one commit; returns how many were written."""
-        return self._write(name, rows, build_id, at_most, EVERYTHING)
+    def replace_all(
+        self, name: str, rows: DataFrame, build_id: str, at_most: int, look: Look | None = None
+    ) -> int:
+        """Replace all rows of the table in one commit, as `replace_dates` does those of days."""
+        return self._write(name, rows, build_id, at_most, EVERYTHING, look=look)
+
+    def is_collected(
+        self,
+        name: str,
+        at_most: int,
+        dates: Iterable[date | str] = (),
+        but_of: Students | None = None,
+    ) -> bool:
+        """Whether so many rows are written without Spark, and so shown to a `look`."""
+        if at_most > limits.COLLECTED_ROWS:
+            return False
+        return but_of is None or self.rows_at_most(name, dates) <= limits.COPIED_ROWS
 
     def _write(
         self,

@@ -17,6 +17,7 @@ from lake.pipelines.build import Progress, only_builder, silent
 from lake.pipelines.event_rows import cached
 from lake.pipelines.journal import new_build_id
 from lake.pipelines.picture_days import ACTIVITY, STUDENTS, Work, pending_pictures
+from lake.pipelines.publication import publish_rows
 from lake.transforms.picture import LONG_DAYS, Sources, student_pictures
 from schemas.tables.student_360 import BEHAVIOUR_DAYS, STUDENT_360
 
@@ -78,15 +79,8 @@ def _publish(lake: Lake, gate: Gate, work: Work, dates: Sequence[date]) -> dict[
         rows = cached(_with_lineage(pictures, work, dates), caches)
         counted = rows.groupBy("as_of_date").agg(F.count(F.lit(1))).collect()
         counts: dict[date, int] = {row[0]: row[1] for row in counted}
-        lake.check_lease()
-        gate.publish(
-            STUDENT_360,
-            rows,
-            dates,
-            lambda checked: lake.tables.replace_dates(
-                STUDENT_360.name, checked, dates, gate.build_id, sum(counts.values())
-            ),
-        )
+        count = sum(counts.values())
+        publish_rows(lake, gate, STUDENT_360.name, rows, count, dates, made=pictures)
     return counts
 
 

@@ -1,15 +1,14 @@
-"""Rows behind the gate into the derived tables: whole days, or some students' rows of them."""
+"""Rows behind the gate into tables: whole partitions, some students' rows of them, or a table."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING
 
 from pyspark.sql import DataFrame
 
-from lake import limits
 from schemas.tables import TABLES
 
 if TYPE_CHECKING:
@@ -23,6 +22,42 @@ BY_STUDENT = (
     "silver.sessions", "gold.student_daily_activity", "gold.student_chapter_progress",
     "gold.student_question_attempts", "features.student_features",
 )  # fmt: skip
+
+
+def publish_rows(
+    lake: Lake,
+    gate: Gate,
+    name: str,
+    rows: DataFrame,
+    at_most: int,
+    partitions: Collection[date | str] | None = None,
+    *,
+    of: Students | None = None,
+    made: DataFrame | None = None,
+    event_count: int | None = None,
+) -> None:
+    """Put rows, `at_most` so many, in place of those of the partitions (None: all) of a table.
+
+    With `of` in place of those of these students alone. made: what the rows were before they were
+    cached. event_count: see `Gate.look`. Raises GateFailed and LeaseHeld; nothing was published.
+    """
+    table, tables = TABLES[name], lake.tables
+    listed = sorted(partitions or (), key=str)
+    days = [value for value in listed if isinstance(value, date)]
+
+    def look(collected: pa.Table) -> None:
+        gate.look(table, collected, days, event_count)
+
+    def write(checked: DataFrame) -> int:
+        if partitions is None:
+            return tables.replace_all(name, checked, gate.build_id, at_most, look)
+        return tables.replace_dates(name, checked, listed, gate.build_id, at_most, of, look)
+
+    lake.check_lease()
+    if tables.is_collected(name, at_most, listed, of):
+        gate.publish(table, rows, days, write)
+    else:
+        gate.publish(table, rows, days, write, rows if made is None else made)
 
 
 @dataclass(frozen=True)
@@ -52,32 +87,17 @@ class Publication:
 
         made: what they were before they were cached.
         """
-        days = sorted(dates)
-        limit = self.events_at_most(days) if at_most is None else at_most
-        others = self.students if name in BY_STUDENT else None
-        self.lake.check_lease()
-        table, tables = TABLES[name], self.lake.tables
-
-        def look(collected: pa.Table) -> None:
-            self.gate.look(table, collected, days, self.events_of.get(name))
-
-        self.gate.publish(
-            table,
+        publish_rows(
+            self.lake,
+            self.gate,
+            name,
             rows,
-            days,
-            lambda checked: tables.replace_dates(
-                name, checked, days, self.gate.build_id, limit, but_of=others, look=look
-            ),
-            None if self._is_collected(name, days, limit) else (rows if made is None else made),
+            self.events_at_most(dates) if at_most is None else at_most,
+            list(dates),
+            of=self.students if name in BY_STUDENT else None,
+            made=made,
+            event_count=self.events_of.get(name),
         )
-
-    def _is_collected(self, name: str, days: Iterable[date], at_most: int) -> bool:
-        """Whether the rows are written without Spark, and so shown to the gate."""
-        if at_most > limits.COLLECTED_ROWS:
-            return False
-        if self.students is None or name not in BY_STUDENT:
-            return True
-        return self.lake.tables.rows_at_most(name, days) <= limits.COPIED_ROWS
 
     def replace_summary(self, name: str, rows: DataFrame, dates: Iterable[date]) -> None:
         """As `replace`, for a table whose rows follow from those of all students."""

@@ -8,8 +8,9 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from lake.pipelines.event_rows import cached
+from lake.pipelines.publication import publish_rows
 from lake.pipelines.records.digest import SEPARATOR, canonical
-from lake.pipelines.records.publish import difference, publish_partitions
+from lake.pipelines.records.publish import difference
 from lake.pipelines.records.received import (
     CONFLICTING,
     HELD,
@@ -144,7 +145,7 @@ def _publish(
     """Put rows in place of the stored ones of the source, where they differ."""
     whole = cached(work.lake.tables.declared(TABLES[name], rows), work.caches)
     if not difference(whole, stored).isEmpty():
-        publish_partitions(work, name, whole, [source], at_most)
+        publish_rows(work.lake, work.gate, name, whole, at_most, [source])
 
 
 def _one_each(rows: DataFrame) -> DataFrame:

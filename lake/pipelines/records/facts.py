@@ -9,9 +9,9 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from lake.pipelines.event_rows import cached
+from lake.pipelines.publication import publish_rows
 from lake.pipelines.records.aside import publish_quarantine
 from lake.pipelines.records.history import with_register
-from lake.pipelines.records.publish import publish_partitions, publish_whole
 from lake.pipelines.records.received import Pass
 from lake.pipelines.records.versions import (
     changed,
@@ -152,7 +152,5 @@ def _publish(
     if target.class_day:
         whole = with_register(whole, tables.read_little(STUDENTS), target.class_day)
     whole = whole.select(*table.column_names)
-    if table.partition_by is None:
-        publish_whole(work, target.name, whole, at_most)
-    else:
-        publish_partitions(work, target.name, whole, touched, at_most)
+    partitions = touched if table.partition_by else None
+    publish_rows(work.lake, work.gate, target.name, whole, at_most, partitions)

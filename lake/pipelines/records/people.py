@@ -9,10 +9,11 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from lake.pipelines.event_rows import cached
+from lake.pipelines.publication import publish_rows
 from lake.pipelines.records.aside import publish_quarantine
 from lake.pipelines.records.digest import INSTANT
 from lake.pipelines.records.history import history_changes, student_history
-from lake.pipelines.records.publish import publish_whole, replace_of_students
+from lake.pipelines.records.publish import replace_of_students
 from lake.pipelines.records.received import Pass, Received
 from lake.pipelines.records.touch import Moved
 from lake.pipelines.records.versions import Order, changed, counts, news_aside, ranked
@@ -54,7 +55,7 @@ def _publish_versions(work: Pass, received: Received, students: DataFrame) -> No
     others = stored.join(winners.select(*VERSION_ORDER.keys), list(VERSION_ORDER.keys), "left_anti")
     at_most = tables.row_count(VERSIONS) + received.report.taken
     whole = cached(others.select(*names).unionByName(winners), work.caches)
-    publish_whole(work, VERSIONS, whole, at_most)
+    publish_rows(work.lake, work.gate, VERSIONS, whole, at_most)
 
 
 def _moved(work: Pass, changes: DataFrame, students: DataFrame) -> Moved | None:

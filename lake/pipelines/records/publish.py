@@ -11,6 +11,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from lake.pipelines.event_rows import cached
+from lake.pipelines.publication import publish_rows
 from schemas.tables import TABLES
 
 if TYPE_CHECKING:
@@ -30,42 +31,6 @@ class Published:
         unit = "months" if TABLES[self.name].partition_by == "month" else "days"
         where = f" on {len(self.days):,} {unit}" if self.days else ""
         return f"{self.name}: {self.rows:,} rows{where}"
-
-
-def publish_partitions(
-    work: Pass,
-    name: str,
-    rows: DataFrame,
-    values: Collection[date | str],
-    at_most: int,
-    students: Students | None = None,
-) -> None:
-    """Put rows, `at_most` so many, in place of the partitions with the given values.
-
-    With `students` in place of those of the students alone.
-    """
-    listed = sorted(values, key=str)
-    days = [value for value in listed if isinstance(value, date)]
-    work.lake.check_lease()
-    tables, build_id = work.lake.tables, work.gate.build_id
-    work.gate.publish(
-        TABLES[name],
-        rows,
-        days,
-        lambda checked: tables.replace_dates(name, checked, listed, build_id, at_most, students),
-    )
-
-
-def publish_whole(work: Pass, name: str, rows: DataFrame, at_most: int) -> None:
-    """Put rows, `at_most` so many, in place of all rows of the table."""
-    work.lake.check_lease()
-    tables, build_id = work.lake.tables, work.gate.build_id
-    work.gate.publish(
-        TABLES[name],
-        rows,
-        [],
-        lambda checked: tables.replace_all(name, checked, build_id, at_most),
-    )
 
 
 def replace_changed(
@@ -88,7 +53,7 @@ def replace_changed(
         return None
     changed = declared.where(partition.isin(listed))
     count = changed.count()
-    publish_partitions(work, name, changed, listed, count, students)
+    publish_rows(work.lake, work.gate, name, changed, count, listed, of=students, made=rows)
     return Published(name, count, tuple(listed))
 
 
@@ -113,7 +78,7 @@ def replace_of_students(
         others = stored.join(F.broadcast(students), "student_hash", "left_anti")
         whole = others.select(*table.column_names).unionByName(declared)
         at_most += work.lake.tables.row_count(name)
-    publish_whole(work, name, cached(whole, work.caches), at_most)
+    publish_rows(work.lake, work.gate, name, cached(whole, work.caches), at_most)
     return Published(name, count)
 
 
