@@ -33,7 +33,7 @@ def test_publish_rows__a_key_that_comes_twice_stops_the_table(
     monkeypatch.setattr(limits, "COLLECTED_ROWS", limit)
     lake, table = opened(tmp_path), TABLES[name]
     schema = arrow_schema(table)
-    row = {field.name: "" if field.type == pa.string() else 0 for field in schema}
+    row: dict[str, Any] = {f.name: "" if f.type == pa.string() else 0 for f in schema}
     row |= {"student_hash": "0" * 64, "is_present": True, "quality_flags": []} | ROWS[name]
     once = pa.Table.from_pylist([row], schema)
     days = [DAY] if table.partition_by else None
