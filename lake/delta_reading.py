@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from datetime import date
 from functools import reduce
 from typing import TYPE_CHECKING
@@ -72,18 +72,22 @@ def missing_columns(table: DeltaTable, names: Iterable[str]) -> list[str]:
     return [name for name in names if name not in known]
 
 
-def delta_rows(
-    table: DeltaTable,
-    schema: pa.Schema,
-    where: str = "TRUE",
-    keep: Callable[[pa.Table], pa.Table] | None = None,
-) -> pa.Table:
+def delta_rows(table: DeltaTable, schema: pa.Schema, where: str = "TRUE") -> pa.Table:
     """Rows of the table that the SQL condition keeps, with the columns and types of `schema`.
 
-    A column that the table does not have yet is NULL. `keep` chooses among the rows as they come,
-    a part at a time. The table's own Arrow dataset is not used: its reading threads call into
-    Python, and end the process with SIGABRT where they still do so while the interpreter shuts
-    down.
+    A column that the table does not have yet is NULL.
+    """
+    import pyarrow as pa
+
+    parts = delta_parts(table, schema, where)
+    return pa.concat_tables([schema.empty_table(), *parts])
+
+
+def delta_parts(table: DeltaTable, schema: pa.Schema, where: str) -> Iterator[pa.Table]:
+    """As `delta_rows`, a part at a time, for who does not keep all.
+
+    The table's own Arrow dataset is not used: its reading threads call into Python, and end the
+    process with SIGABRT where they still do so while the interpreter shuts down.
     """
     import pyarrow as pa
     from deltalake import QueryBuilder
@@ -91,13 +95,9 @@ def delta_rows(
     missing = missing_columns(table, schema.names)
     columns = ", ".join(f'"{name}"' for name in schema.names if name not in missing)
     query = f"SELECT {columns} FROM opened WHERE {where}"
-    parts = pa.RecordBatchReader.from_stream(
-        QueryBuilder().register("opened", table).execute(query)
-    )
-    if keep is None:
-        return _declared(parts.read_all(), schema, missing)
-    chosen = (keep(_declared(pa.Table.from_batches([part]), schema, missing)) for part in parts)
-    return pa.concat_tables([schema.empty_table(), *chosen])
+    found = QueryBuilder().register("opened", table).execute(query)
+    for batch in pa.RecordBatchReader.from_stream(found):
+        yield _declared(pa.Table.from_batches([batch]), schema, missing)
 
 
 def _declared(rows: pa.Table, schema: pa.Schema, missing: Iterable[str]) -> pa.Table:

@@ -10,8 +10,9 @@ from __future__ import annotations
 COLLECTED_ROWS = 100_000
 # The same of reading: Spark asks its own jobs for a table's files.
 FEW_ROWS = 20_000
-# Rows of days among which few are looked for, or beside which few are put, are streamed without
-# Spark up to so many; those that stay as they are are held, too, and have some hundred bytes each.
+# Rows of days among which few (COLLECTED_ROWS) are looked for, or beside which few are put, are
+# streamed without Spark up to so many; those that stay as they are are held, too, and have some
+# hundred bytes each.
 COPIED_ROWS = 1_000_000
 # Each task of Spark writes a file for each partition whose rows it has: rows of more partitions
 # than this are brought together by partition first.

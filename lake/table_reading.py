@@ -15,6 +15,7 @@ from lake import limits
 from lake.delta_reading import (
     between_predicate,
     days_of,
+    delta_parts,
     delta_rows,
     is_written,
     missing_columns,
@@ -127,9 +128,12 @@ class TableReader:
         """
         days, where = _partitions(name, dates)
         count = self.rows_at_most(name, days)
-        if count <= (limits.FEW_ROWS if of is None else limits.COPIED_ROWS):
-            having = None if of is None else of.having
-            return self._frame(name, where if count else None, columns, having)
+        if not count or (of is None and count <= limits.FEW_ROWS):
+            return self._frame(name, where if count else None, columns)
+        if of is not None and count <= limits.COPIED_ROWS:
+            few = self._chosen(name, where, columns, of.having)
+            if few is not None:
+                return few
         rows = self.read(name).where(F.col(str(TABLES[name].partition_by)).isin(days))
         rows = rows if columns is None else rows.select(*columns)
         return rows if of is None else rows.join(F.broadcast(of.rows), "student_hash", "left_semi")
@@ -140,34 +144,47 @@ class TableReader:
         """Columns of the days' rows that share a value of any column of `having` with it.
 
         `having` has few rows. All rows of the days, where they are too many to be looked at
-        without Spark.
+        without Spark, or too many share a value.
         """
         days, where = _partitions(name, dates)
-        count = self.rows_at_most(name, days)
-        if count > limits.COPIED_ROWS:
-            return self.read_days(name, days, columns=columns)
-        return self._frame(name, where if count else None, columns, having.distinct().toArrow())
+        if 0 < self.rows_at_most(name, days) <= limits.COPIED_ROWS:
+            few = self._chosen(name, where, columns, having.distinct().toArrow())
+            if few is not None:
+                return few
+        return self.read_days(name, days, columns=columns)
 
     def _frame(
-        self,
-        name: str,
-        where: str | None,
-        columns: Sequence[str] | None = None,
-        having: pa.Table | None = None,
+        self, name: str, where: str | None, columns: Sequence[str] | None = None
     ) -> DataFrame:
-        """Columns of the rows that the SQL selects (None: of no row), read without Spark.
-
-        With `having` those that share a value of one of its columns with it.
-        """
+        """Columns of the rows that the SQL selects (None: of no row), read without Spark."""
         names = TABLES[name].column_names if columns is None else columns
         table = None if where is None else self._newest(name)
-        if table is not None and where is not None:
-            keep = None if having is None else lambda rows: rows_sharing(rows, having)
-            rows = delta_rows(table, arrow_schema(TABLES[name], names), where, keep)
-            # A frame cannot be made of Arrow data without any batch.
-            if rows.num_rows:
-                return self.spark.createDataFrame(rows)
-        return self._no_rows(TABLES[name]).select(*names)
+        if table is None or where is None:
+            return self._no_rows(TABLES[name]).select(*names)
+        return self._of_arrow(name, delta_rows(table, arrow_schema(TABLES[name], names), where))
+
+    def _chosen(
+        self, name: str, where: str, columns: Sequence[str] | None, having: pa.Table
+    ) -> DataFrame | None:
+        """Of the rows that the SQL selects those that share a value of a column of `having`.
+
+        None where they are more than should be held in this process, and in Spark's a second time.
+        """
+        names = TABLES[name].column_names if columns is None else columns
+        schema = arrow_schema(TABLES[name], names)
+        chosen, count = [schema.empty_table()], 0
+        for part in delta_parts(self._opened(name), schema, where):
+            chosen.append(rows_sharing(part, having))
+            count += chosen[-1].num_rows
+            if count > limits.COLLECTED_ROWS:
+                return None
+        return self._of_arrow(name, pa.concat_tables(chosen))
+
+    def _of_arrow(self, name: str, rows: pa.Table) -> DataFrame:
+        # A frame cannot be made of Arrow data without any batch.
+        if not rows.num_rows:
+            return self._no_rows(TABLES[name]).select(*rows.column_names)
+        return self.spark.createDataFrame(rows)
 
     def _no_rows(self, table: Table) -> DataFrame:
         # Not of an empty list: Spark would start Python workers to read it.

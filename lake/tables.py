@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 from lake import limits
 from lake.delta_reading import (
     dates_predicate,
-    delta_rows,
+    delta_parts,
     opened_table,
     rows_but_of,
     values_predicate,
@@ -176,8 +176,9 @@ class LakeTables(TableReader):
         table = self._opened(name)
         if replaced is not None and but_of is not None:
             having = but_of.having
-            others = delta_rows(table, schema, replaced, lambda rows: rows_but_of(rows, having))
-            collected = pa.concat_tables([collected, others])
+            parts = delta_parts(table, schema, replaced)
+            others = (rows_but_of(part, having) for part in parts)
+            collected = pa.concat_tables([collected, *others])
         write_rows(table, collected, build_id, replaced, self.fence)
         return int(collected.num_rows)
 
