@@ -124,7 +124,7 @@ class RowsAgain:
         cells = ", ".join(_names(source))
         self._connection.register("batch", pa.Table.from_batches([batch]))
         try:
-            query = f"SELECT sum(hash({cells})) FROM batch"
+            query = f"SELECT coalesce(sum(hash({cells})), 0) FROM batch"
             return int(self._connection.execute(query).fetchall()[0][0])
         finally:
             self._connection.unregister("batch")
