@@ -1,6 +1,6 @@
 """From produced to visible in gold.student_daily_activity, with everything on this machine.
 
-    python -m benchmarks.stream_latency [RATE [SECONDS]]
+    python -m benchmarks.stream_latency [RATE [SECONDS]] [--students N]
 
 Starts a broker and a MinIO, then `lmslake archive`, `stream` and `produce` as processes, and counts
 the events in gold once a second, as a reader sees them. Events become visible in the order in which
@@ -8,7 +8,9 @@ they were acknowledged (by partition), so that the n-th visible one is taken for
 acknowledged. The first publication, which warms the JVM up, is not among the figures.
 
 Each tenth of the run has a line of its own: a rate is sustained where the events that are not
-visible yet do not become more from line to line, and memory is flat where it ends as it began.
+visible yet do not become more from line to line, and memory is flat where it ends as it began. What
+follows from a student's day is derived again with each of their events, so that the number of
+students counts as much as the rate. Ctrl-C ends the run, and reports what it has seen.
 """
 
 from __future__ import annotations
@@ -24,7 +26,10 @@ from itertools import pairwise
 from pathlib import Path
 from statistics import quantiles
 
+import click
+
 from benchmarks.processes import ProcessTree
+from jobs.cli import run
 from jobs.stream_demo_services import prepared_folder, process_environment, started_services
 from lake.delta_reading import is_written
 from lake.query import connect
@@ -39,6 +44,7 @@ RATE = 500.0
 SECONDS = 300.0
 # The last events become visible after the producer has ended.
 PATIENCE_SECONDS = 300.0
+STUDENTS = 5_000
 GOLD = "gold.student_daily_activity"
 STEP = 100
 PARTS = 10
@@ -64,15 +70,38 @@ class Latency:
     seconds: float
 
 
-def main() -> None:
-    rate = float(sys.argv[1]) if len(sys.argv) > 1 else RATE
-    seconds = float(sys.argv[2]) if len(sys.argv) > 2 else SECONDS
-    with tempfile.TemporaryDirectory(prefix="lmslake-bench-") as name, ExitStack() as stack:
-        samples = _observed(stack, Path(name), rate, seconds)
-    _report(rate, samples)
+@click.command()
+@click.argument("rate", type=click.FloatRange(0, min_open=True), default=RATE)
+@click.argument("seconds", type=click.FloatRange(0, min_open=True), default=SECONDS)
+@click.option(
+    "--students",
+    type=click.IntRange(min=5),
+    default=STUDENTS,
+    show_default=True,
+    help="Size of the made-up campus.",
+)
+def command(rate: float, seconds: float, students: int) -> None:
+    """Time RATE events per second for SECONDS, from acknowledged to visible in gold."""
+    samples: list[Sample] = []
+    try:
+        with tempfile.TemporaryDirectory(prefix="lmslake-bench-") as name, ExitStack() as stack:
+            _observe(stack, Path(name), rate, seconds, students, samples)
+    except KeyboardInterrupt:
+        click.echo("ended early", err=True)
+    finally:
+        if samples:
+            _report(rate, samples)
 
 
-def _observed(stack: ExitStack, folder: Path, rate: float, seconds: float) -> list[Sample]:
+def _observe(
+    stack: ExitStack,
+    folder: Path,
+    rate: float,
+    seconds: float,
+    students: int,
+    samples: list[Sample],
+) -> None:
+    """Run everything below the folder, and add a sample each second."""
     demo = prepared_folder(folder)
     settings = started_services(stack, demo, None, None)
     ensure_topics(KafkaOptions.from_settings(settings), list(settings.topics), create=True)
@@ -85,10 +114,9 @@ def _observed(stack: ExitStack, folder: Path, rate: float, seconds: float) -> li
 
     children = [child("archive"), child("stream", "--interval", "5")]
     archiver, stream = (ProcessTree(process.pid) for process in children)
-    limits = ("--rate", str(rate), "--seconds", str(seconds))
+    limits = ("--rate", str(rate), "--seconds", str(seconds), "--students", str(students))
     child("produce", *limits, "--acknowledged", str(demo.acknowledged))
     file = AcknowledgedFile(demo.acknowledged)
-    samples: list[Sample] = []
     end = time.monotonic() + seconds + PATIENCE_SECONDS
     while time.monotonic() < end:
         # Who is asked later has seen more: what is visible was acknowledged before.
@@ -106,7 +134,6 @@ def _observed(stack: ExitStack, folder: Path, rate: float, seconds: float) -> li
         if in_gold >= rate * seconds * 0.99:
             break
         time.sleep(1.0)
-    return samples
 
 
 def _events_in_gold(settings: Settings) -> int:
@@ -163,4 +190,4 @@ def _report_part(sample: Sample, begin: float, waits: Sequence[float]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(command)
