@@ -141,7 +141,9 @@ class LakeStream:
         error = state.outcome.exception() if state.outcome is not None else None
         self._metrics.restarts.inc()
         pause = state.next_action.sleep if state.next_action is not None else 0
-        log.warning("the query ended and goes on in %.0f s: %s", pause, _first_line(error))
+        trace = error if self._lake.settings.stack_trace else None
+        why = _first_line(error)
+        log.warning("the query ended and goes on in %.0f s: %s", pause, why, exc_info=trace)
         self._outside_faults = self._outside_faults + 1 if isinstance(error, _OutsideError) else 0
         if self._outside_faults >= FAULTS_BEFORE_NEW_CHECKPOINT:
             # It only says where to go on; the journal knows what is in the tables.
