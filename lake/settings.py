@@ -110,7 +110,9 @@ class LakeSettings(BaseSettings):
         description="Heap of the Spark driver, as 512m or 4g. Unset: 4g, and 1g for little data.",
     )
     stack_trace: bool = Field(
-        False, description="Show where in the program a disk or a store refused something."
+        False,
+        description="Show where in the program a disk or a store refused something, and what ended "
+        "a continuous query.",
     )
     maven_repository: str | None = Field(
         None, description="A mirror to fetch JARs from. Unset: Maven Central."

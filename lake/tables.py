@@ -30,6 +30,8 @@ from schemas.table import Table
 from schemas.tables import TABLES
 
 if TYPE_CHECKING:
+    from deltalake import DeltaTable as DeltaRsTable
+
     from lake.storage import ObjectStore
 
 # Another process may commit (compact, say) between a commit and the look at it.
@@ -65,15 +67,16 @@ class LakeTables(TableReader):
                 'docs/runbook.md, "Tables of an older version", says how.'
             )
 
-    def ensure(self, name: str) -> None:
-        """Create the table from its declaration, empty, where it does not exist yet."""
+    def ensure(self, name: str) -> DeltaRsTable:
+        """The table at its newest version; made, empty, where there is none yet."""
         table = TABLES[name]
-        if self._newest(name) is not None:
-            return
+        if (known := self._newest(name)) is not None:
+            return known
         if name not in MERGED:
             declared_table(self._store, table, table_properties(name), self.fence)
         else:
             self._write_with_spark(name, self.declared(table, self._no_rows(table)), "", None)
+        return self._opened(name)
 
     def declared(self, table: Table, rows: DataFrame) -> DataFrame:
         """Exactly the declared columns in their order and types, with their comments."""
@@ -172,8 +175,7 @@ class LakeTables(TableReader):
         collected = declared.toArrow().cast(schema)
         if look is not None:
             look(collected)
-        self.ensure(name)
-        table = self._opened(name)
+        table = self.ensure(name)
         if replaced is not None and but_of is not None:
             having = but_of.having
             parts = delta_parts(table, schema, replaced)
