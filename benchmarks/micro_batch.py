@@ -4,6 +4,8 @@ Both lakes hold 100 days, one student per 100 events; the batches are the same 1
 newest day, of students that both lakes know. `--late` moves a share of them up to 20 days back.
 With `--objects` a third lake is the short history again, whose ledger and journal hold so many
 more raw objects, all of the newest day: so many has a day of small topics at a flush every 10 s.
+With `--lakes` the histories are built once and copied from there: to measure two versions of the
+code, or with and without late events.
 What is measured is the continuous query's trigger, from its look at the ledger to the end of the
 build, in one process and session; the first ones are not measured.
 """
@@ -31,7 +33,8 @@ from jobs.cli import run
 
 if TYPE_CHECKING:
     from lake.ledger import LedgerRow
-    from lake.pipelines.build import BuildReport, Lake
+    from lake.pipelines.build_pass import BuildReport
+    from lake.pipelines.opened import Lake
 
 DAYS = 100
 LATE_DAYS = 20
@@ -94,15 +97,25 @@ class Batches:
     phases: dict[str, float]
 
 
-def prepared_lake(root: Path, source: Path, folder: Path) -> str:
-    """Make a lake with the history built, by the commands; gives its key."""
+def prepared_lake(root: Path, source: Path, folder: Path) -> None:
+    """Make a lake with the history built, by the commands; its key is beside it."""
     history = folder / "history.jsonl.gz"
     write_history(source, history)
     environment = lake_environment(root)
     for command in (["jobs.ingest", "--format", "native", str(history)], ["jobs.build"]):
         run_measured([sys.executable, "-m", *command], environment)
     history.unlink()
-    return environment["LMSLAKE_PSEUDONYM_KEY"]
+    key_file(root).write_text(environment["LMSLAKE_PSEUDONYM_KEY"])
+
+
+def key_file(root: Path) -> Path:
+    return root.with_suffix(".key")
+
+
+def copied_lake(kept: Path, root: Path) -> None:
+    """Copy a prepared lake and its key."""
+    shutil.copytree(kept, root)
+    shutil.copy(key_file(kept), key_file(root))
 
 
 def add_objects(root: Path, count: int) -> None:
@@ -156,15 +169,16 @@ def _object(number: int) -> LedgerRow:
     )  # fmt: skip
 
 
-def measured_batches(root: Path, key: str, files: list[Path]) -> Batches:
+def measured_batches(root: Path, files: list[Path]) -> Batches:
     """Ingest and build the files one after the other, in this process."""
     from pydantic import SecretStr
 
     from lake.ingest import IngestOptions, ingest_files
-    from lake.pipelines.build import open_lake
+    from lake.pipelines.opened import open_lake
     from lake.settings import Settings
 
-    settings = Settings(root=str(root), pseudonym_key=SecretStr(key))
+    key = SecretStr(key_file(root).read_text())
+    settings = Settings(root=str(root), pseudonym_key=key)
     seconds: list[float] = []
     phases: dict[str, list[float]] = {}
     with open_lake(settings, "micro-batches", grows=True) as lake:
@@ -226,7 +240,12 @@ def shown_batches(name: str, batches: Batches) -> None:
     show_default=True,
     help="Measure a third lake, whose ledger holds so many more raw objects.",
 )
-def command(events: int, batches: int, late: float, objects: int) -> None:
+@click.option(
+    "--lakes",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Keep the lakes there as they are before batches come, and take those that are there.",
+)
+def command(events: int, batches: int, late: float, objects: int, lakes: Path | None) -> None:
     """Time micro-batches of 10,000 events on a history of EVENTS and on one of 100,000."""
     from lake.settings import Settings
 
@@ -235,23 +254,26 @@ def command(events: int, batches: int, late: float, objects: int) -> None:
         folder = Path(name)
         small = generated_events(SHORT_HISTORY, SHORT_HISTORY // EVENTS_PER_STUDENT, cache)
         files = write_batches(small, folder, WARMING_UP + batches, late)
-        lakes = [(SHORT_HISTORY, 0), (events, 0)] if events > SHORT_HISTORY else [(events, 0)]
+        sizes = [(SHORT_HISTORY, 0), (events, 0)] if events > SHORT_HISTORY else [(events, 0)]
         if objects:
-            lakes.append((SHORT_HISTORY, objects))
+            sizes.append((SHORT_HISTORY, objects))
         medians = []
-        for history, more in lakes:
+        for history, more in sizes:
             title = f"{history:>12,} events" + (f" and {more:,} more raw objects" if more else "")
             click.echo(f"… {title.strip()}", err=True)
             source = generated_events(history, history // EVENTS_PER_STUDENT, cache)
-            root = folder / f"lake-{history}-{more}"
-            key = prepared_lake(root, source, folder)
+            kept = (lakes or folder / "lakes") / f"lake-{history}"
+            if not key_file(kept).exists():
+                prepared_lake(kept, source, folder)
+            root = folder / f"measured-{history}-{more}"
+            copied_lake(kept, root)
             if more:
                 add_objects(root, more)
-            measured = measured_batches(root, key, files)
+            measured = measured_batches(root, files)
             shown_batches(title, measured)
             medians.append(median(measured.seconds))
             shutil.rmtree(root)
-    for (history, more), spent in list(zip(lakes, medians, strict=True))[1:]:
+    for (history, more), spent in list(zip(sizes, medians, strict=True))[1:]:
         click.echo(
             f"ratio of the medians {spent / medians[0]:.2f}: {history:,} events, {more:,} more "
             f"objects, to {SHORT_HISTORY:,} events"

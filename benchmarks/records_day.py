@@ -69,7 +69,7 @@ def _measure_days(
 ) -> Days:
     from pydantic import SecretStr
 
-    from lake.pipelines.build import open_lake
+    from lake.pipelines.opened import open_lake
     from lake.pipelines.records.build import build_records
     from lake.pipelines.records.contents import is_little
     from lake.settings import Settings

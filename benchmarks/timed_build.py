@@ -53,7 +53,7 @@ def without_gates() -> Iterator[None]:
         "lake.gates.gate.Gate.check_objects": nothing,
         "lake.gates.gate.Gate.look": nothing,
         "lake.gates.gate.Gate.publish": write_only,
-        "lake.pipelines.build.prepare": nothing,
+        "lake.pipelines.opened.prepare": nothing,
         "lake.pipelines.silver.guarded": same_rows,
         "lake.pipelines.silver.first_violation": no_violation,
     }

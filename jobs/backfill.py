@@ -31,7 +31,7 @@ def command(first: datetime, last: datetime, reset: bool, restart: bool) -> None
         jobs/backfill.py --from 2025-11-01 --to 2025-11-30
     """
     from lake.pipelines.backfill import backfill
-    from lake.pipelines.build import open_lake
+    from lake.pipelines.opened import open_lake
     from lake.settings import Settings
     from lake.storage import existing_store
 

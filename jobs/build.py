@@ -11,7 +11,8 @@ import click
 from jobs.cli import run
 
 if TYPE_CHECKING:
-    from lake.pipelines.build import BuildReport, Progress
+    from lake.pipelines.build_pass import BuildReport
+    from lake.progress import Progress
 
 DAY = click.DateTime(["%Y-%m-%d"])
 
@@ -92,8 +93,9 @@ def held_objects() -> int:
 def build_dates(dates: Sequence[date] | None, progress: Progress) -> list[BuildReport]:
     """Build in a session of its own; starts none where there is nothing to do."""
     from lake.ledger import Ledger
-    from lake.pipelines.build import build, open_lake
+    from lake.pipelines.build import build
     from lake.pipelines.journal import Journal
+    from lake.pipelines.opened import open_lake
     from lake.pipelines.pending import has_work
     from lake.settings import Settings
     from lake.storage import existing_store

@@ -164,8 +164,9 @@ def _ingested(reports: Sequence[FileReport]) -> str:
 def _build(settings: Settings, step: Step) -> str:
     """Build what is new; without anything new no Spark is started."""
     from lake.ledger import Ledger
-    from lake.pipelines.build import build, open_lake
+    from lake.pipelines.build import build
     from lake.pipelines.journal import Journal
+    from lake.pipelines.opened import open_lake
     from lake.pipelines.pending import has_work
     from lake.storage import open_store
 

@@ -57,8 +57,9 @@ def retry(build_ids: tuple[str, ...]) -> None:
 
     Exit code 0: all of it is in the tables; 1: a gate stopped something again, which stays held.
     """
-    from lake.pipelines.build import open_lake, retry_held
+    from lake.pipelines.build import retry_held
     from lake.pipelines.journal import Journal
+    from lake.pipelines.opened import open_lake
     from lake.settings import Settings
     from lake.storage import existing_store
 

@@ -13,9 +13,9 @@ from jobs.cli import run
 from schemas.tables.student_360 import BEHAVIOUR_DAYS
 
 if TYPE_CHECKING:
-    from lake.pipelines.build import Progress
     from lake.pipelines.meeting import Meeting
     from lake.pipelines.picture import PictureReport
+    from lake.progress import Progress
 
 
 @click.group()
@@ -99,7 +99,7 @@ def print_meeting(found: Meeting | None) -> None:
 
 def build_days(dates: Sequence[date] | None, progress: Progress) -> PictureReport | None:
     """Build in a session of its own; starts none where there is nothing to do."""
-    from lake.pipelines.build import open_lake
+    from lake.pipelines.opened import open_lake
     from lake.pipelines.picture_days import pending_pictures
     from lake.pipelines.records.contents import is_little
     from lake.settings import Settings

@@ -14,9 +14,9 @@ from jobs.records_send import command as send_command
 from jobs.records_stream import command as stream_command
 
 if TYPE_CHECKING:
-    from lake.pipelines.build import Progress
     from lake.pipelines.records.again import Again
     from lake.pipelines.records.build import RecordsReport
+    from lake.progress import Progress
     from lake.settings import Settings
 
 
@@ -102,7 +102,7 @@ def build_landed(
 
     again: what of quarantine is to be judged again.
     """
-    from lake.pipelines.build import open_lake
+    from lake.pipelines.opened import open_lake
     from lake.pipelines.records.build import build_records
     from lake.pipelines.records.contents import has_work, is_little
     from lake.settings import Settings

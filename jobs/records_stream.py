@@ -108,7 +108,7 @@ def school_options(settings: Settings, *, is_patient: bool) -> SchoolOptions:
 
 def _builder(settings: Settings, store: ObjectStore, metrics: SchoolMetrics) -> RecordsBuilder:
     from jobs.records import print_report
-    from lake.pipelines.build import open_lake
+    from lake.pipelines.opened import open_lake
     from streaming.school_build import RecordsBuilder
 
     return RecordsBuilder(

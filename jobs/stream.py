@@ -12,7 +12,7 @@ from jobs.cli import run
 from jobs.long_running import awaited_store, log_to_stderr, stopping_on_signals
 
 if TYPE_CHECKING:
-    from lake.pipelines.build import BuildReport
+    from lake.pipelines.build_pass import BuildReport
 
 
 def print_batch(reports: Sequence[BuildReport]) -> None:
@@ -59,7 +59,7 @@ def command(interval: float, once: bool, flushes: int) -> None:
       lmslake stream --once               up to now, then end: for a scheduler
       spark-submit --properties-file $(lmslake spark-conf) jobs/stream.py
     """
-    from lake.pipelines.build import open_lake
+    from lake.pipelines.opened import open_lake
     from lake.settings import Settings
     from streaming.ledger_stream import StreamOptions
     from streaming.monitoring import monitored

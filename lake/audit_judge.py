@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from lake.audit_outdone import Lost
-    from lake.pipelines.build import Lake
+    from lake.pipelines.opened import Lake
     from lake.settings import Settings
 
 Tell = Callable[[str], None]
@@ -37,7 +37,7 @@ class Judge:
 
     def _opened(self) -> Lake:
         if self._lake is None:
-            from lake.pipelines.build import open_lake
+            from lake.pipelines.opened import open_lake
 
             self._tell("starting Spark, for rows that others outdo")
             opened = open_lake(self._settings, "lmslake audit", self._spark, grows=True)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql import Column, DataFrame
 
-    from lake.pipelines.build import Lake
+    from lake.pipelines.opened import Lake
 
 # Sources and the tables that take their rows; the last one of a source is the one that counts.
 TAKEN_BY = (("students", VERSIONS), *((target.source, target.name) for target in TARGETS))

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from lake.storage import ObjectStore
     from schemas.table import Table
 
+# Another process may commit (compact, say) between a commit and the look at it.
+RECENT_COMMITS = 20
+
 
 def is_written(table: Table, store: ObjectStore) -> bool:
     """Whether the table exists on disk."""
@@ -107,6 +110,16 @@ def _declared(rows: pa.Table, schema: pa.Schema, missing: Iterable[str]) -> pa.T
     for name in missing:
         rows = rows.append_column(name, pa.nulls(rows.num_rows))
     return rows.select(schema.names).cast(schema)
+
+
+def rows_written(table: DeltaTable, build_id: str) -> int:
+    """Rows that the build's newest commit to the table wrote with Spark, as the commit says."""
+    for commit in table.history(RECENT_COMMITS):
+        if commit.get("userMetadata") == build_id:
+            metrics = commit["operationMetrics"]
+            return 0 if metrics["numFiles"] == "0" else int(metrics["numOutputRows"])
+    # Delta records no commit that neither adds nor removes a file.
+    return 0
 
 
 def rows_sharing(rows: pa.Table, having: pa.Table) -> pa.Table:

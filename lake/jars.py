@@ -7,7 +7,7 @@ import os
 import subprocess
 import tempfile
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from urllib.request import urlopen
 
 from lake.errors import LakeError
 from lake.java import java
+from lake.progress import Progress, silent
 
 INFRA = Path(__file__).parent.parent / "infra"
 SPARK_LOCK = INFRA / "spark" / "jars.lock"
@@ -25,12 +26,6 @@ JAVA_SOURCES = INFRA / "spark" / "java"
 MAVEN_CENTRAL = "https://repo1.maven.org/maven2"
 REPOSITORY_VARIABLE = "LMSLAKE_MAVEN_REPOSITORY"
 ATTEMPTS = 4
-
-Progress = Callable[[str], None]
-
-
-def silent(_: str) -> None:
-    """A Progress that tells nobody."""
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ from threading import Thread
 from typing import IO, TYPE_CHECKING, Any
 
 from lake.errors import LakeError
-from lake.jars import INFRA, Progress, publish, silent, spark_jars
+from lake.jars import INFRA, publish, spark_jars
 from lake.java import java
+from lake.progress import Progress, silent
 from lake.settings import ANY_CORES
 
 if TYPE_CHECKING:

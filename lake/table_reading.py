@@ -14,22 +14,18 @@ from pyspark.sql import functions as F
 from lake import limits
 from lake.delta_reading import (
     between_predicate,
-    days_of,
     delta_parts,
     delta_rows,
-    is_written,
-    missing_columns,
-    opened_table,
     rows_sharing,
     values_predicate,
 )
+from lake.table_logs import TableLogs
+from lake.time_spans import TimeSpans
 from schemas.derivations import arrow_schema, struct_type
 from schemas.table import Table
 from schemas.tables import TABLES
 
 if TYPE_CHECKING:
-    from deltalake import DeltaTable
-
     from lake.storage import ObjectStore
 
 # SQL that selects all rows.
@@ -52,37 +48,15 @@ class Students:
         return pa.table({"student_hash": self.hashes})
 
 
-class TableReader:
+class TableReader(TableLogs):
     """The declared tables of one lake, as seen by one Spark session.
 
     A table that was never written has no rows.
     """
 
     def __init__(self, spark: SparkSession, store: ObjectStore) -> None:
+        super().__init__(store)
         self.spark = spark
-        self._store = store
-        # A log is read whole once, and then only what was added to it.
-        self._known: dict[str, DeltaTable] = {}
-
-    def path(self, name: str) -> str:
-        return self._store.uri(TABLES[name].path)
-
-    def exists(self, name: str) -> bool:
-        return is_written(TABLES[name], self._store)
-
-    def _newest(self, name: str) -> DeltaTable | None:
-        """The table at its newest version; None where it was never written."""
-        if name in self._known:
-            self._known[name].update_incremental()
-        elif (found := opened_table(self._store, TABLES[name])) is not None:
-            self._known[name] = found
-        return self._known.get(name)
-
-    def _opened(self, name: str) -> DeltaTable:
-        table = self._newest(name)
-        if table is None:
-            raise ValueError(f"{name} was never written")
-        return table
 
     def read(self, name: str) -> DataFrame:
         """The table's rows."""
@@ -121,13 +95,15 @@ class TableReader:
         dates: Iterable[date | str],
         of: Students | None = None,
         columns: Sequence[str] | None = None,
+        within: TimeSpans | None = None,
     ) -> DataFrame:
         """The table's rows of the given days, or of other values of its partition.
 
-        With `of` those of these students among them; of the given columns alone.
+        With `of` those of these students among them, `within` those of these times; of the given
+        columns alone.
         """
-        days, where = _partitions(name, dates)
-        count = self.rows_at_most(name, days)
+        days, where = _partitions(name, dates, within)
+        count = self.rows_at_most(name, days, within)
         if not count or (of is None and count <= limits.FEW_ROWS):
             return self._frame(name, where if count else None, columns)
         if of is not None and count <= limits.COPIED_ROWS:
@@ -135,23 +111,29 @@ class TableReader:
             if few is not None:
                 return few
         rows = self.read(name).where(F.col(str(TABLES[name].partition_by)).isin(days))
+        rows = rows if within is None else rows.where(within.condition)
         rows = rows if columns is None else rows.select(*columns)
         return rows if of is None else rows.join(F.broadcast(of.rows), "student_hash", "left_semi")
 
     def read_sharing(
-        self, name: str, dates: Iterable[date | str], columns: Sequence[str], having: DataFrame
+        self,
+        name: str,
+        dates: Iterable[date | str],
+        columns: Sequence[str],
+        having: DataFrame,
+        within: TimeSpans,
     ) -> DataFrame:
-        """Columns of the days' rows that share a value of any column of `having` with it.
+        """Columns of the days' rows `within` that share a value of any column of `having` with it.
 
-        `having` has few rows. All rows of the days, where they are too many to be looked at
-        without Spark, or too many share a value.
+        `having` has few rows. All rows of the days and times, where they are too many to be looked
+        at without Spark, or too many share a value.
         """
-        days, where = _partitions(name, dates)
-        if 0 < self.rows_at_most(name, days) <= limits.COPIED_ROWS:
+        days, where = _partitions(name, dates, within)
+        if 0 < self.rows_at_most(name, days, within) <= limits.COPIED_ROWS:
             few = self._chosen(name, where, columns, having.distinct().toArrow())
             if few is not None:
                 return few
-        return self.read_days(name, days, columns=columns)
+        return self.read_days(name, days, columns=columns, within=within)
 
     def _frame(
         self, name: str, where: str | None, columns: Sequence[str] | None = None
@@ -192,49 +174,14 @@ class TableReader:
         nothing = (F.lit(None).cast(field.dataType).alias(field.name) for field in fields)
         return self.spark.range(0).select(*nothing)
 
-    def row_count(self, name: str) -> int:
-        """Rows of the table, from its log alone."""
-        if (table := self._newest(name)) is None:
-            return 0
-        return sum(table.get_add_actions(flatten=True)["num_records"].to_pylist())
 
-    def rows_at_most(self, name: str, dates: Iterable[date | str]) -> int:
-        """A number of rows that the partitions do not exceed, from the table's log alone."""
-        if (table := self._newest(name)) is None:
-            return 0
-        wanted = {str(day) for day in dates}
-        files = table.get_add_actions(flatten=True)
-        days = files[f"partition.{TABLES[name].partition_by}"].to_pylist()
-        counts = files["num_records"].to_pylist()
-        return sum(count for day, count in zip(days, counts, strict=True) if str(day) in wanted)
-
-    def may_hold(self, name: str, column: str, value: str) -> bool:
-        """False where no row has the value in the column, by the statistics in the log alone."""
-        if (table := self._newest(name)) is None:
-            return False
-        files = pa.table(table.get_add_actions(flatten=True))
-        least, most = (files[f"{end}.{column}"].to_pylist() for end in ("min", "max"))
-        pairs = zip(least, most, strict=True)
-        # A file without statistics may hold anything.
-        return any(low is None or high is None or low <= value <= high for low, high in pairs)
-
-    def days(self, name: str) -> list[date]:
-        """Days that have rows, ascending, from the table's log alone."""
-        if TABLES[name].partition_by is None:
-            raise ValueError(f"{name} has no days")
-        table = self._newest(name)
-        return [] if table is None else days_of(table)
-
-    def has_declared_columns(self, name: str) -> bool:
-        """Whether the table exists and no column was declared since it was last written."""
-        table = self._newest(name)
-        return table is not None and not missing_columns(table, TABLES[name].column_names)
-
-
-def _partitions(name: str, values: Iterable[date | str]) -> tuple[list[date | str], str]:
-    """The values of the table's partition, in order, and SQL that selects them."""
+def _partitions(
+    name: str, values: Iterable[date | str], within: TimeSpans | None = None
+) -> tuple[list[date | str], str]:
+    """The values of the table's partition, in order, and SQL that selects them `within`."""
     column = TABLES[name].partition_by
     if column is None:
         raise ValueError(f"{name} has no days")
     listed = sorted(set(values), key=str)
-    return listed, values_predicate(column, listed)
+    where = values_predicate(column, listed)
+    return listed, where if within is None else f"{where} AND {within.sql()}"

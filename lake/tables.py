@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -18,13 +16,16 @@ from lake.delta_reading import (
     delta_parts,
     opened_table,
     rows_but_of,
+    rows_written,
     values_predicate,
 )
 from lake.delta_writing import check_types, declared_table, merge_rows, write_rows
 from lake.errors import LakeError
 from lake.fencing import NO_FENCE, Fence
+from lake.spark_merging import merge_with_spark
 from lake.table_properties import MERGED, table_properties
 from lake.table_reading import EVERYTHING, Students, TableReader
+from lake.time_spans import TimeSpans
 from schemas.derivations import arrow_schema
 from schemas.table import Table
 from schemas.tables import TABLES
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
 
     from lake.storage import ObjectStore
 
-# Another process may commit (compact, say) between a commit and the look at it.
-RECENT_COMMITS = 20
 Look = Callable[[pa.Table], None]
 
 
@@ -170,7 +169,7 @@ class LakeTables(TableReader):
         # features than readers have.
         if at_most > limits.COLLECTED_ROWS or (name in MERGED and not self.exists(name)):
             self._write_with_spark(name, declared, build_id, replaced)
-            return self._rows_written(name, build_id)
+            return rows_written(self._opened(name), build_id)
         schema = arrow_schema(TABLES[name])
         collected = declared.toArrow().cast(schema)
         if look is not None:
@@ -205,15 +204,6 @@ class LakeTables(TableReader):
         with self.fence.spark_commit(lambda: opened_table(self._store, table)) as options:
             writer.options(**options).save(self.path(name))
 
-    def _rows_written(self, name: str, build_id: str) -> int:
-        """Rows that the build's newest commit to the table wrote, as the commit itself says."""
-        for commit in self._opened(name).history(RECENT_COMMITS):
-            if commit.get("userMetadata") == build_id:
-                metrics = commit["operationMetrics"]
-                return 0 if metrics["numFiles"] == "0" else int(metrics["numOutputRows"])
-        # Delta records no commit that neither adds nor removes a file.
-        return 0
-
     def merge(
         self,
         name: str,
@@ -225,8 +215,9 @@ class LakeTables(TableReader):
         insert: bool = False,
         delete_when: str | None = None,
         extra_condition: str = "TRUE",
+        within: TimeSpans | None = None,
     ) -> None:
-        """MERGE `rows`, `at_most` so many, by the table's keys within the given days.
+        """MERGE `rows`, `at_most` so many, by the table's keys within the given days and times.
 
         `update` maps columns of the table to expressions over `new`; `delete_when` is a condition
         over `new` that removes the matched row instead; `insert` adds what is not there. All SQL
@@ -236,34 +227,19 @@ class LakeTables(TableReader):
         table = TABLES[name]
         days = list(dates)
         keys = (f"(old.{key} IS NOT DISTINCT FROM new.{key})" for key in table.keys)
-        within = dates_predicate(f"old.{table.partition_by}", days)
-        condition = " AND ".join((within, *keys, extra_condition))
+        on_days = dates_predicate(f"old.{table.partition_by}", days)
+        at_times = "TRUE" if within is None else within.sql("old.")
+        condition = " AND ".join((on_days, at_times, *keys, extra_condition))
         inserted = {column: f"new.{column}" for column in table.column_names if insert}
-        if at_most <= limits.COLLECTED_ROWS and self.rows_at_most(name, days) <= limits.COPIED_ROWS:
+        copied = self.rows_at_most(name, days, within)
+        if at_most <= limits.COLLECTED_ROWS and copied <= limits.COPIED_ROWS:
             merge_rows(
                 self._opened(name), rows.toArrow(), condition,
                 update=update or {}, insert=inserted, delete_when=delete_when, fence=self.fence,
             )  # fmt: skip
             return
-        target = DeltaTable.forPath(self.spark, self.path(name))
-        merge = target.alias("old").merge(rows.alias("new"), condition)
-        if delete_when is not None:
-            merge = merge.whenMatchedDelete(condition=delete_when)
-        if update:
-            merge = merge.whenMatchedUpdate(set=dict(update))
-        if inserted:
-            merge = merge.whenNotMatchedInsert(values=dict(inserted))
-        with self.fence.spark_commit(lambda: self._opened(name)) as options, self._conf(options):
-            merge.execute()
-
-    @contextmanager
-    def _conf(self, options: Mapping[str, str]) -> Iterator[None]:
-        """Options of Delta's commits, set for the session: a MERGE takes them from nowhere else."""
-        names = {f"spark.databricks.delta.write.{name}": value for name, value in options.items()}
-        for name, value in names.items():
-            self.spark.conf.set(name, value)
-        try:
-            yield
-        finally:
-            for name in names:
-                self.spark.conf.unset(name)
+        with self.fence.spark_commit(lambda: self._opened(name)) as options:
+            merge_with_spark(
+                self.spark, self.path(name), rows, condition,
+                update=update or {}, insert=inserted, delete_when=delete_when, options=options,
+            )  # fmt: skip

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
     from pyspark.sql.streaming.query import StreamingQuery
 
-    from lake.pipelines.build import Lake
+    from lake.pipelines.opened import Lake
 
 CHECKPOINT = "_stream/checkpoint"
 OBJECT_FIELDS = tuple(field.name for field in dataclasses.fields(RawObject))

@@ -21,8 +21,10 @@ from tenacity import (
 from tenacity.nap import sleep_using_event
 
 from lake.errors import LakeError
-from lake.pipelines.build import BuildReport, Progress, build_objects, silent
+from lake.pipelines.build import build_objects
+from lake.pipelines.build_pass import BuildReport
 from lake.pipelines.received import RawObject, RawObjectFault
+from lake.progress import Progress, silent
 from lake.storage import LeaseHeld
 from streaming.ledger_stream import OBJECT_FIELDS, StreamOptions, drop_checkpoint, started_query
 from streaming.outages import STORE_ERRORS
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
     from pyspark.sql.streaming.query import StreamingQuery
 
-    from lake.pipelines.build import Lake
+    from lake.pipelines.opened import Lake
 
 LONGEST_PAUSE_SECONDS = 60
 FAULTS_BEFORE_NEW_CHECKPOINT = 3

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         QueryTerminatedEvent,
     )
 
-    from lake.pipelines.build import BuildReport
+    from lake.pipelines.build_pass import BuildReport
     from lake.storage import ObjectStore
 
 PHASE_BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300)

@@ -11,16 +11,16 @@ from py4j.protocol import Py4JError  # type: ignore[import-untyped]
 from pyspark.errors import PySparkException
 
 from lake.errors import LakeError
-from lake.pipelines.build import Progress, silent
 from lake.pipelines.records.build import RecordsReport, build_records
 from lake.pipelines.records.contents import has_work
+from lake.progress import Progress, silent
 from lake.storage import ObjectStore
 from streaming.outages import STORE_FAULTS
 from streaming.school_metrics import SchoolMetrics
 from streaming.school_stream import BuilderLost
 
 if TYPE_CHECKING:
-    from lake.pipelines.build import Lake
+    from lake.pipelines.opened import Lake
     from lake.settings import Settings
 
 OpenLake = Callable[[], AbstractContextManager["Lake"]]

@@ -15,8 +15,9 @@ from pathlib import Path
 from time import monotonic
 
 from lake.errors import LakeError
-from lake.jars import Progress, fetch, read_lock
+from lake.jars import fetch, read_lock
 from lake.java import java
+from lake.progress import Progress
 from lake.settings import default_cache_dir
 
 KAFKA_LOCK = Path(__file__).parent / "kafka" / "jars.lock"

@@ -144,13 +144,14 @@ class Gate:
         from lake.gates.keys import repeated_keys
         from lake.gates.rules import guarded, is_broken_guard, judged_before, kept_summary
 
-        if judged_before(table):
-            result = self.check(table, rows, dates)
+        is_judged_before = judged_before(table)
+        duplicates = None
+        if made is not None and not is_judged_before:
+            duplicates = repeated_keys(rows, table.keys, made)
+        if is_judged_before or duplicates:
+            result = self.check(table, rows, dates, duplicates=duplicates)
             write(rows)
             return result
-        duplicates = None if made is None else repeated_keys(rows, table.keys, made)
-        if duplicates:
-            return self.check(table, rows, dates, duplicates=duplicates)
         try:
             row_count = write(guarded(rows, table))
         except (PySparkException, Py4JJavaError) as error:

@@ -9,11 +9,12 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from lake.errors import LakeError
-from lake.pipelines.build import Progress, build, silent
+from lake.pipelines.build import build
 from lake.pipelines.pending import raw_objects
+from lake.progress import Progress, silent
 
 if TYPE_CHECKING:
-    from lake.pipelines.build import Lake
+    from lake.pipelines.opened import Lake
 
 
 @dataclass

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from pyspark import StorageLevel
@@ -13,12 +12,11 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from lake.pipelines.received import RawObject, object_rows
-from lake.timestamps import from_microseconds
 from schemas.expectations import Expectation
 from schemas.tables import TABLES
 
 if TYPE_CHECKING:
-    from lake.pipelines.build import Lake
+    from lake.pipelines.opened import Lake
 
 EVENTS = TABLES["silver.events"]
 IDENTITY = ("date", "event_id")
@@ -101,18 +99,3 @@ def is_moved() -> Column:
     for column in same[1:]:
         unchanged = unchanged & column
     return ~F.col("is_new") & ~unchanged
-
-
-def span_of(column: str) -> tuple[Column, Column]:
-    """Aggregates for `time_span`: smallest and largest time as numbers.
-
-    A collected timestamp would be naive local time of this machine.
-    """
-    return F.unix_micros(F.min(column)), F.unix_micros(F.max(column))
-
-
-def time_span(first_us: int | None, last_us: int | None) -> tuple[datetime, datetime] | None:
-    """What `span_of` found, aware and in UTC; None where there is no time."""
-    if first_us is None or last_us is None:
-        return None
-    return from_microseconds(first_us), from_microseconds(last_us)

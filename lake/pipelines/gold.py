@@ -8,13 +8,14 @@ from dataclasses import replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from lake import limits
 from lake.pipelines.event_rows import cached
 from lake.pipelines.publication import BY_STUDENT, Publication
 from lake.table_reading import Students
+from lake.time_spans import TimeSpans
 from lake.transforms.activity import (
     chapter_engagement,
     chapter_progress,
@@ -28,8 +29,8 @@ from lake.transforms.sessions import sessions_of
 
 if TYPE_CHECKING:
     from lake.gates import Gate
-    from lake.pipelines.build import Lake
     from lake.pipelines.journal import Touched
+    from lake.pipelines.opened import Lake
 
 # What sessions and gold follow from, of a row of silver.events.
 SOURCE_COLUMNS = (
@@ -71,26 +72,14 @@ def stored_events(lake: Lake, touched: Touched, of: Students | None = None) -> D
         for day in tables.days("silver.events")
         if day >= min(touched.session_dates) and day not in touched.dates
     ]
-    of_sessions = tables.read_days("silver.events", others, of, SOURCE_COLUMNS).where(
-        starts_on(touched.session_dates)
-    )
+    starts = _starts_on(touched.session_dates)
+    of_sessions = tables.read_days("silver.events", others, of, SOURCE_COLUMNS, starts)
     return on_dates.unionByName(of_sessions)
 
 
-def starts_on(dates: Iterable[date]) -> Column:
-    """Whether session_start lies on one of the days; a range for each run of days."""
-    runs: list[list[date]] = []
-    for day in sorted(dates):
-        if runs and day == runs[-1][-1] + timedelta(days=1):
-            runs[-1].append(day)
-        else:
-            runs.append([day])
-    started = F.col("session_start")
-    found = F.lit(False)
-    for run in runs:
-        until = F.lit(run[-1] + timedelta(days=1)).cast("timestamp")
-        found = found | ((started >= F.lit(run[0]).cast("timestamp")) & (started < until))
-    return found
+def _starts_on(dates: Iterable[date]) -> TimeSpans:
+    """Of sessions that start on one of the days."""
+    return TimeSpans.of_days("session_start", dates)
 
 
 def feature_dates(touched: Iterable[date], newest: date, newest_before: date | None) -> set[date]:
@@ -164,7 +153,7 @@ def publish_derived(
                 days = touched.dates | touched.session_dates
                 if lake.tables.rows_at_most("silver.events", days) <= limits.COLLECTED_ROWS:
                     publication = Publication(lake, gate, None, *_counted(stored, touched))
-            of_sessions = stored.where(starts_on(touched.session_dates))
+            of_sessions = stored.where(_starts_on(touched.session_dates).condition)
             of_days = stored.where(F.col("date").isin(sorted(touched.dates)))
         if touched.session_dates:
             publication.replace("silver.sessions", sessions_of(of_sessions), touched.session_dates)
@@ -175,7 +164,7 @@ def publish_derived(
 
 def _counted(events: DataFrame, touched: Touched) -> tuple[int, dict[str, int]]:
     """How many events there are, and how many of them sessions and days follow from."""
-    of_sessions = F.count_if(starts_on(touched.session_dates))
+    of_sessions = F.count_if(_starts_on(touched.session_dates).condition)
     of_days = F.count_if(F.col("date").isin(sorted(touched.dates)))
     every, *counts = events.agg(F.count(F.lit(1)), of_sessions, of_days).collect()[0]
     return every, _events_of(*counts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
@@ -11,11 +11,12 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from lake import limits
-from lake.pipelines.event_rows import EVENTS, IDENTITY, cached, span_of, time_span
+from lake.pipelines.event_rows import EVENTS, IDENTITY, cached
+from lake.time_spans import TimeSpans, day_span, hours_of
 from lake.transforms.sessionise import micros, sessionise
 
 if TYPE_CHECKING:
-    from lake.pipelines.build import Lake
+    from lake.pipelines.opened import Lake
 
 ONE_DAY = timedelta(days=1)
 # What tells whether an old event is a neighbour, or a rival, of a received one.
@@ -28,9 +29,15 @@ def _days_around(dates: Sequence[date]) -> set[date]:
     return {day + shift for day in dates for shift in (-ONE_DAY, timedelta(0), ONE_DAY)}
 
 
+def _times_around(dates: Sequence[date], gap: timedelta) -> TimeSpans:
+    """The days, and of the days before and after what is near enough to be a neighbour."""
+    spans = map(day_span, dates)
+    return TimeSpans.covering("ts", ((since - gap, until + gap) for since, until in spans))
+
+
 def has_history(lake: Lake, dates: Sequence[date]) -> bool:
     """Whether silver.events holds anything that these dates' events could touch."""
-    return not _days_around(dates).isdisjoint(lake.tables.days("silver.events"))
+    return not _days_around(dates).isdisjoint(lake.tables.days(EVENTS.name))
 
 
 def _islands(received: DataFrame, gap_us: int) -> DataFrame:
@@ -47,6 +54,22 @@ def _islands(received: DataFrame, gap_us: int) -> DataFrame:
         .agg((F.min("ts_us") - gap_us).alias("from_us"), (F.max("ts_us") + gap_us).alias("to_us"))
         .drop("session_start")
     )
+
+
+def _stored(
+    lake: Lake,
+    days: Iterable[date],
+    columns: Sequence[str],
+    within: TimeSpans,
+    having: DataFrame | None,
+) -> DataFrame:
+    """Columns of the rows of silver.events within the days and times.
+
+    With `having` those that share a value with it, where they can be looked for without Spark.
+    """
+    if having is None:
+        return lake.tables.read_days(EVENTS.name, days, columns=columns, within=within)
+    return lake.tables.read_sharing(EVENTS.name, days, columns, having, within)
 
 
 def _as_it_is(rows: DataFrame) -> DataFrame:
@@ -73,24 +96,13 @@ def touched_history(
     few = F.broadcast if is_little else _as_it_is
     gap_us = micros(lake.settings.session_gap)
     days, on_dates = _days_around(dates), F.col("date").isin(list(dates))
-    if is_little:
-        known = received.select("student_hash", "event_id")
-        near = lake.tables.read_sharing("silver.events", days, NEAR_COLUMNS, known)
-    else:
-        near = lake.tables.read_days("silver.events", days, columns=NEAR_COLUMNS)
+    around = _times_around(dates, lake.settings.session_gap)
+    known = received.select("student_hash", "event_id") if is_little else None
+    near = _stored(lake, days, NEAR_COLUMNS, around, known)
     keys = near.withColumn("ts_us", F.unix_micros("ts"))
-    first_us, last_us = received.agg(
-        F.coalesce(F.min("ts_us"), F.lit(0)), F.coalesce(F.max("ts_us"), F.lit(0))
-    ).collect()[0]
-    first_us, last_us = first_us - gap_us, last_us + gap_us
-    ts_range = F.col("ts").between(
-        F.timestamp_micros(F.lit(first_us)), F.timestamp_micros(F.lit(last_us))
-    )
     islands = few(_islands(received, gap_us)).alias("island")
     neighbours = (
-        near.where(ts_range)
-        .select("student_hash", F.unix_micros("ts").alias("ts_us"), "session_id", "session_start")
-        .alias("old")
+        keys.alias("old")
         .join(
             islands,
             (F.col("old.student_hash") == F.col("island.student_hash"))
@@ -110,18 +122,15 @@ def touched_history(
         touched = touched.union(keys.where(on_dates).select("session_id", "session_start"))
     with ExitStack() as passing:
         touched = cached(touched.distinct(), passing)
-        span = time_span(*touched.agg(*span_of("session_start")).collect()[0])
-        if span is None:
-            return lake.tables.read_days("silver.events", [])
-        since = [day for day in lake.tables.days("silver.events") if day >= span[0].date()]
-        if is_little:
-            history = lake.tables.read_sharing(
-                "silver.events", since, EVENTS.column_names, touched.select("session_id")
-            )
-        else:
-            history = lake.tables.read_days("silver.events", since)
-        in_sessions = F.col("session_start").between(*span)
-        rows = history.where(in_sessions).join(
-            touched.select("session_id"), "session_id", "left_semi"
-        )
+        (hours,) = touched.agg(hours_of("session_start")).collect()[0]
+        if not hours:
+            return lake.tables.read_days(EVENTS.name, [])
+        starts = TimeSpans.of_hours("session_start", hours)
+        first = starts.spans[0][0].date()
+        # A session may go on for days; statistics skip files of those that have none of these.
+        since = [day for day in lake.tables.days(EVENTS.name) if day >= first]
+        of_sessions = touched.select("session_id")
+        having = of_sessions if is_little else None
+        stored = _stored(lake, since, EVENTS.column_names, starts, having)
+        rows = stored.join(of_sessions, "session_id", "left_semi")
         return cached(rows.where(~on_dates) if reset else rows, caches, at_once=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lake.errors import LakeError
 
 if TYPE_CHECKING:
-    from lake.pipelines.build import Lake
+    from lake.pipelines.opened import Lake
     from lake.storage import ObjectStore
     from lake.transforms.records.conventions import Conventions
     from lake.transforms.records.risk import RiskRules

@@ -13,16 +13,17 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from lake.gates import Gate
-from lake.pipelines.build import Progress, only_builder, silent
 from lake.pipelines.event_rows import cached
 from lake.pipelines.journal import new_build_id
+from lake.pipelines.opened import only_builder
 from lake.pipelines.picture_days import ACTIVITY, STUDENTS, Work, pending_pictures
 from lake.pipelines.publication import publish_rows
+from lake.progress import Progress, silent
 from lake.transforms.picture import LONG_DAYS, Sources, student_pictures
 from schemas.tables.student_360 import BEHAVIOUR_DAYS, STUDENT_360
 
 if TYPE_CHECKING:
-    from lake.pipelines.build import Lake
+    from lake.pipelines.opened import Lake
 
 # Facts are spread over the days that are derived at once: so many days, about so many pictures.
 DAYS_AT_ONCE = 10

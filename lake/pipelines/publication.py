@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from lake.gates import Gate
-    from lake.pipelines.build import Lake
+    from lake.pipelines.opened import Lake
     from lake.table_reading import Students
 
 BY_STUDENT = (

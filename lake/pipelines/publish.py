@@ -17,17 +17,16 @@ from lake.pipelines.event_rows import (
     SilverChange,
     cached,
     is_moved,
-    span_of,
-    time_span,
     with_lineage,
 )
 from lake.pipelines.journal import Touched
 from lake.pipelines.received import RawObject
+from lake.time_spans import TimeSpans, hours_of
 from schemas.tables import TABLES
 from schemas.tables.silver import SET_ASIDE
 
 if TYPE_CHECKING:
-    from lake.pipelines.build import Lake
+    from lake.pipelines.opened import Lake
 
 # Not which body won: that can change while a later body of the same id is still to come.
 LOST = "another body of this id is earlier, or as early with a smaller hash"
@@ -144,11 +143,10 @@ def _move_old_rows(lake: Lake, change: SilverChange) -> None:
     moved = moved.select(*EVENTS.keys, "ts", "is_gone", "_body_hash", *PLACEMENT)
     with ExitStack() as caches:
         moved = cached(moved, caches)
-        counted = (F.collect_set("date"), F.count(F.lit(1)), *span_of("ts"))
-        days, row_count, *bounds = moved.agg(*counted).collect()[0]
-        if (times := time_span(*bounds)) is None:
+        counted = (F.collect_set("date"), F.count(F.lit(1)), hours_of("ts"))
+        days, row_count, hours = moved.agg(*counted).collect()[0]
+        if not row_count:
             return
-        span = f"old.ts BETWEEN TIMESTAMP'{times[0]}' AND TIMESTAMP'{times[1]}'"
         lake.tables.merge(
             "silver.events",
             moved,
@@ -156,5 +154,6 @@ def _move_old_rows(lake: Lake, change: SilverChange) -> None:
             row_count,
             delete_when="new.is_gone",
             update={name: f"new.{name}" for name in PLACEMENT},
-            extra_condition=f"old._body_hash = new._body_hash AND {span}",
+            extra_condition="old._body_hash = new._body_hash",
+            within=TimeSpans.of_hours("ts", hours),
         )

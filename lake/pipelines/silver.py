@@ -35,7 +35,7 @@ from lake.transforms.sessionise import MICROS, drop_identical_duplicates, sessio
 
 if TYPE_CHECKING:
     from lake.gates import Gate
-    from lake.pipelines.build import Lake
+    from lake.pipelines.opened import Lake
 
 
 def received_events(lake: Lake, objects: Sequence[RawObject]) -> DataFrame:

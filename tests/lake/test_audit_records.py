@@ -12,8 +12,8 @@ from pydantic import SecretStr
 
 from jobs.audit import print_records
 from lake.audit_records import RecordsAudit, RecordsLine, audit_records
-from lake.pipelines.build import open_lake
 from lake.pipelines.journal import Touched
+from lake.pipelines.opened import open_lake
 from lake.pipelines.records.build import build_records
 from lake.pipelines.records.contents import landed_contents, records_journal
 from lake.pipelines.records.received import CONFLICTING

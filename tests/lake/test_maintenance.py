@@ -28,8 +28,9 @@ from lake.maintenance import PARTS, Outcome, Plan, maintain
 from lake.maintenance.compaction import Job, jobs_of
 from lake.maintenance.table_state import TableFile
 from lake.maintenance.work import LONGEST_RETENTION
-from lake.pipelines.build import build, open_lake
+from lake.pipelines.build import build
 from lake.pipelines.journal import Journal, Touched
+from lake.pipelines.opened import open_lake
 from lake.pipelines.records.contents import records_journal
 from lake.query import readable_errors, sql
 from lake.raw_objects import GzipLines, Origin, put_lines

@@ -18,7 +18,8 @@ from pydantic import SecretStr
 from pyspark.sql import SparkSession
 
 from lake import limits
-from lake.pipelines.build import Lake, build, open_lake
+from lake.pipelines.build import build
+from lake.pipelines.opened import Lake, open_lake
 from lake.settings import Settings
 from tests.generators import Arrival, arrivals, histories, sample
 from tests.laws.world import TABLE_NAMES, Tables, World, arrive, compared, ingest, tables_of

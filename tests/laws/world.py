@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lake.ingest import IngestOptions, ingest_files
-from lake.pipelines.build import Lake, build
+from lake.pipelines.build import build
+from lake.pipelines.opened import Lake
 from schemas.tables import TABLES
 from tests.generators import Arrival, Batch, History, lines_of, named
 from tests.laws.comparing import Difference, Row, differences

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from pydantic import SecretStr
 
-from lake.pipelines.build import Lake, open_lake
+from lake.pipelines.opened import Lake, open_lake
 from lake.settings import Settings
 from tests.pipelines.lakes import KEY
 
@@ -48,7 +48,7 @@ def from_shell(
             patched.setenv("LMSLAKE_PSEUDONYM_KEY", KEY)
             patched.setattr("sys.argv", ["lmslake", *arguments])
             patched.setattr(
-                "lake.pipelines.build.open_lake",
+                "lake.pipelines.opened.open_lake",
                 lambda settings, name: open_lake(settings, name, spark=spark),
             )
             try:

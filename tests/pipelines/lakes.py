@@ -15,7 +15,7 @@ from tests.laws.world import TABLE_NAMES, compared, tables_of
 from tests.oracle import Rules, recompute
 
 if TYPE_CHECKING:
-    from lake.pipelines.build import Lake
+    from lake.pipelines.opened import Lake
 
 KEY = "a key of the pipelines' tests"
 RULES = Rules(key=KEY.encode())

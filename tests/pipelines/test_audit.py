@@ -15,7 +15,7 @@ from jobs.cli import cli
 from lake.audit import Audit, audit
 from lake.delta_reading import delta_rows
 from lake.ledger import ledger_rows
-from lake.pipelines import build as building
+from lake.pipelines import build_pass as building
 from lake.pipelines import silver
 from lake.pipelines.build import build
 from lake.pipelines.event_rows import EVENTS

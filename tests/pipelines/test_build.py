@@ -17,7 +17,9 @@ import pytest
 from deltalake import DeltaTable
 
 from lake.ingest import IngestOptions, ingest_files
-from lake.pipelines.build import BuildReport, Lake, build
+from lake.pipelines.build import build
+from lake.pipelines.build_pass import BuildReport
+from lake.pipelines.opened import Lake
 from schemas.tables import TABLES
 from tests.generators import canonical
 from tests.laws.comparing import Row

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lake.audit import audit
-from lake.pipelines.build import Lake, build, open_lake
+from lake.pipelines.build import build
+from lake.pipelines.opened import Lake, open_lake
 from lake.query import frame
 from lake.storage import LeaseHeld
 from tests.laws.world import compared, ingest, tables_of

@@ -18,7 +18,8 @@ from pyspark.sql import functions as F
 from lake import limits
 from lake.delta_reading import delta_rows, opened_table
 from lake.fencing import keep_out_others
-from lake.pipelines.build import Lake, only_builder, open_lake, silent
+from lake.pipelines.opened import Lake, only_builder, open_lake
+from lake.progress import silent
 from lake.storage import LeaseHeld
 from schemas.derivations import arrow_schema, struct_type
 from schemas.tables import TABLES

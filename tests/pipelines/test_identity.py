@@ -15,7 +15,7 @@ from lake.storage_local import LocalStore
 from tests.conftest import TEST_KEY
 
 if TYPE_CHECKING:
-    from lake.pipelines.build import Lake
+    from lake.pipelines.opened import Lake
 
 
 def lake_with(root: Path, **changed: Any) -> Lake:

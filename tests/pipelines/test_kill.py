@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lake.audit import audit
-from lake.pipelines.build import build, open_lake
+from lake.pipelines.build import build
 from lake.pipelines.journal import Journal
+from lake.pipelines.opened import open_lake
 from lake.settings import Settings
 from lake.storage import open_store
 from schemas.tables import TABLES

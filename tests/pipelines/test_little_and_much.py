@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from deltalake import DeltaTable
 from lake import limits
 from lake.errors import LakeError
 from lake.pipelines.build import build
+from lake.time_spans import TimeSpans
 from schemas.derivations import arrow_schema
 from schemas.tables import TABLES
 from tests.generators import canonical
@@ -19,7 +21,7 @@ from tests.laws.world import TABLE_NAMES, ingest
 from tests.pipelines.lakes import DAYS, FIRST, event, four_days
 
 if TYPE_CHECKING:
-    from lake.pipelines.build import Lake
+    from lake.pipelines.opened import Lake
     from tests.pipelines.conftest import OpenLake
 
 ACTIVITY = "gold.student_daily_activity"
@@ -80,13 +82,46 @@ def test_read_sharing__finds_rows_by_either_column_however_many_there_are(
     wanted = {row for row in rows if row["student_hash"] == student or row["event_id"] == event_id}
     having = lake.spark.createDataFrame(pa.table([[student], [event_id]], names=columns))
 
-    found = lake.tables.read_sharing("silver.events", DAYS, columns, having).collect()
+    always = TimeSpans.of_days("ts", DAYS)
+    found = lake.tables.read_sharing("silver.events", DAYS, columns, having, always).collect()
     assert set(found) == wanted
     assert len(found) == len(wanted)
     monkeypatch.setattr(limits, "COPIED_ROWS", 0)
     # Too many to be looked at: all of them, of which the caller chooses.
-    everything = lake.tables.read_sharing("silver.events", DAYS, columns, having).collect()
+    everything = lake.tables.read_sharing("silver.events", DAYS, columns, having, always).collect()
     assert set(everything) == set(rows)
+
+
+@pytest.mark.parametrize("limit", [0, limits.COPIED_ROWS])
+def test_reading__within_times_gives_exactly_their_rows(
+    limit: int, opened: OpenLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = opened(tmp_path / "lake")
+    # Statistics are cut to milliseconds, and times are not.
+    first, last = (FIRST + timedelta(microseconds=n) for n in (900, 5_900))
+    for number, at in enumerate((first, last, FIRST + timedelta(days=1))):
+        ingest(lake, tmp_path / f"file-{number}", [canonical(event(number, at, "s1", "page_view"))])
+        build(lake)
+    for name in ("COPIED_ROWS", "FEW_ROWS"):
+        monkeypatch.setattr(limits, name, limit)
+    columns = ("student_hash", "event_id")
+    having = lake.tables.read_days("silver.events", DAYS, columns=columns).distinct()
+    spans = {
+        (first, last): {"e000"},
+        (first + timedelta(microseconds=1), last): set(),
+        (last, FIRST + timedelta(hours=1)): {"e001"},
+        (FIRST, FIRST + timedelta(days=2)): {"e000", "e001", "e002"},
+    }
+    for span, expected in spans.items():
+        within = TimeSpans.covering("ts", [span])
+        for rows in (
+            lake.tables.read_days("silver.events", DAYS, None, columns, within),
+            lake.tables.read_sharing("silver.events", DAYS, columns, having, within),
+        ):
+            assert {row["event_id"] for row in rows.collect()} == expected
+        assert lake.tables.rows_at_most("silver.events", DAYS, within) >= len(expected)
+    nothing = TimeSpans.covering("ts", [(FIRST + timedelta(hours=1), FIRST + timedelta(hours=2))])
+    assert lake.tables.rows_at_most("silver.events", DAYS, nothing) == 0
 
 
 @pytest.mark.parametrize("limit", [0, limits.COLLECTED_ROWS])

@@ -14,8 +14,9 @@ from deltalake import DeltaTable
 from jobs.picture import command
 from lake.errors import LakeError
 from lake.pipelines import picture as building
-from lake.pipelines.build import build, open_lake
+from lake.pipelines.build import build
 from lake.pipelines.journal import Journal, Touched
+from lake.pipelines.opened import open_lake
 from lake.pipelines.picture import build_pictures
 from lake.pipelines.picture_days import pending_pictures
 from lake.pipelines.records.build import build_records
@@ -283,7 +284,7 @@ def picture_build(
     monkeypatch.setenv("LMSLAKE_ROOT", str(lake_root))
     monkeypatch.setenv("LMSLAKE_PSEUDONYM_KEY", KEY)
     monkeypatch.setattr(
-        "lake.pipelines.build.open_lake",
+        "lake.pipelines.opened.open_lake",
         lambda settings, name, **_: open_lake(settings, name, spark=spark),
     )
 

@@ -13,8 +13,9 @@ import pytest
 
 from lake.gates import GateFailed
 from lake.pipelines import silver
-from lake.pipelines.build import Lake, build
+from lake.pipelines.build import build
 from lake.pipelines.event_rows import EVENTS
+from lake.pipelines.opened import Lake
 from lake.transforms.pseudonymise import hmac_pads
 from schemas.table import between
 from tests.generators import canonical

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from jobs.records import command
 from lake.audit_records import audit_records
-from lake.pipelines.build import open_lake
+from lake.pipelines.opened import open_lake
 from lake.pipelines.records.build import build_records
 from lake.settings import Settings
 from lake.storage_local import LocalStore
@@ -86,7 +86,7 @@ def records(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> Callable[[P
     """Runs `lmslake records ARGUMENTS…` on a lake with the session of the run; what it prints."""
     monkeypatch.setenv("LMSLAKE_PSEUDONYM_KEY", KEY)
     monkeypatch.setattr(
-        "lake.pipelines.build.open_lake",
+        "lake.pipelines.opened.open_lake",
         lambda settings, name, *_, **__: open_lake(settings, name, spark=spark),
     )
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lake.pipelines.build import Lake
+from lake.pipelines.opened import Lake
 from tests.conftest import PROJECT
 from tests.infra.standalone import spark_submit, standalone_cluster
 from tests.laws.world import ingest

@@ -21,9 +21,11 @@ from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 
 from lake.pipelines import gold, silver
-from lake.pipelines.build import BuildReport, Lake, build, open_lake, retry_held
+from lake.pipelines.build import build, retry_held
+from lake.pipelines.build_pass import BuildReport
 from lake.pipelines.event_rows import EVENTS
 from lake.pipelines.journal import Touched
+from lake.pipelines.opened import Lake, open_lake
 from lake.settings import Settings
 from lake.storage import LeaseHeld
 from schemas.table import at_least_rows, between

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from lake.landing.naming import source_of
 from lake.landing.reading import Limits
-from lake.pipelines.build import Lake, open_lake
+from lake.pipelines.opened import Lake, open_lake
 from lake.pipelines.records.build import RecordsReport, build_records
 from lake.school import Delivery, School, write_school
 from lake.settings import Settings

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 
 from lake.gates import Gate
-from lake.pipelines.build import Progress, only_builder, silent
 from lake.pipelines.identity import (
     check_student_ids,
     has_other_rules,
@@ -20,6 +19,7 @@ from lake.pipelines.identity import (
     other_conventions,
 )
 from lake.pipelines.journal import Journal, Touched, new_build_id
+from lake.pipelines.opened import only_builder
 from lake.pipelines.records.again import again_paths, with_unfinished
 from lake.pipelines.records.aside import note_passed, publish_held, release_passed
 from lake.pipelines.records.contents import Content, pending_contents, records_journal
@@ -37,11 +37,12 @@ from lake.pipelines.records.received import (
 )
 from lake.pipelines.records.targets import TARGETS
 from lake.pipelines.records.touch import Moved, Touch
+from lake.progress import Progress, silent
 from lake.transforms.records.conventions import Conventions
 from lake.transforms.records.risk import RiskRules
 
 if TYPE_CHECKING:
-    from lake.pipelines.build import Lake
+    from lake.pipelines.opened import Lake
     from lake.pipelines.records.again import Again
 
 # Parents before those who name them.

@@ -27,8 +27,8 @@ from lake.transforms.records.risk import HORIZON_DAYS, RiskRules, student_risks
 from schemas.tables.records_gold import RECORDS_GOLD
 
 if TYPE_CHECKING:
-    from lake.pipelines.build import Progress
     from lake.pipelines.records.received import Pass
+    from lake.progress import Progress
     from lake.tables import LakeTables
 
 ATTENDANCE, ASSESSMENTS = "silver.fact_attendance", "silver.fact_assessments"

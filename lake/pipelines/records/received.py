@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from lake.gates import Gate
-    from lake.pipelines.build import Lake
+    from lake.pipelines.opened import Lake
     from lake.pipelines.records.again import Again
     from lake.pipelines.records.contents import Content
     from lake.pipelines.records.touch import Touch
