@@ -12,12 +12,12 @@ from pyspark.sql import functions as F
 
 from lake.timestamps import from_microseconds
 
-DAY, HOUR = timedelta(days=1), timedelta(hours=1)
-HOUR_SECONDS = 3_600
+SLOT_SECONDS = 900
+# Spans are as narrow as MOST_SPANS allows: a condition of more costs more than the files it skips.
+WIDTHS = (SLOT_SECONDS, 3_600, 86_400)
+MOST_SPANS = 24
 # Delta cuts times in statistics to milliseconds.
 STATISTICS_STEP = timedelta(milliseconds=1)
-# A condition of more spans costs more than the files that it skips.
-MOST_SPANS = 24
 
 Span = tuple[datetime, datetime]
 
@@ -46,13 +46,14 @@ class TimeSpans:
         return cls.covering(column, (day_span(day) for day in days))
 
     @classmethod
-    def of_hours(cls, column: str, hours: Iterable[int]) -> Self:
-        """What `hours_of` found; whole days where that are too many spans."""
-        starts = [from_microseconds(hour * HOUR_SECONDS * 1_000_000) for hour in hours]
-        found = cls.covering(column, ((start, start + HOUR) for start in starts))
-        if len(found.spans) <= MOST_SPANS:
-            return found
-        return cls.of_days(column, {start.date() for start in starts})
+    def of_slots(cls, column: str, slots: Iterable[int]) -> Self:
+        """What `slots_of` found; whole hours or days where that are too many spans."""
+        seconds = [slot * SLOT_SECONDS for slot in slots]
+        for width in WIDTHS:
+            found = cls.covering(column, {_span(second, width) for second in seconds})
+            if len(found.spans) <= MOST_SPANS:
+                break
+        return found
 
     def sql(self, prefix: str = "") -> str:
         """Whether a row lies within, in SQL that Spark and DataFusion have in common."""
@@ -78,12 +79,19 @@ class TimeSpans:
 
 def day_span(day: date) -> Span:
     midnight = datetime.combine(day, time(), UTC)
-    return midnight, midnight + DAY
+    return midnight, midnight + timedelta(days=1)
 
 
-def hours_of(column: str) -> Column:
-    """Aggregate: the hours (since 1970, UTC) in which the column's times lie; see `of_hours`.
+def slots_of(column: str) -> Column:
+    """Aggregate: quarters of an hour (since 1970, UTC) that hold the column's times.
 
-    Numbers, because a collected timestamp would be naive local time of this machine.
+    For `TimeSpans.of_slots`. Numbers: a collected timestamp would be naive local time of this
+    machine.
     """
-    return F.collect_set(F.floor(F.unix_seconds(column) / HOUR_SECONDS))
+    return F.collect_set(F.floor(F.unix_seconds(column) / SLOT_SECONDS))
+
+
+def _span(second: int, width: int) -> Span:
+    """The one of the spans of `width` seconds since 1970 that holds the second."""
+    since = from_microseconds(second // width * width * 1_000_000)
+    return since, since + timedelta(seconds=width)

@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 
 from lake import limits
 from lake.pipelines.event_rows import EVENTS, IDENTITY, cached
-from lake.time_spans import TimeSpans, day_span, hours_of
+from lake.time_spans import TimeSpans, day_span, slots_of
 from lake.transforms.sessionise import micros, sessionise
 
 if TYPE_CHECKING:
@@ -122,10 +122,10 @@ def touched_history(
         touched = touched.union(keys.where(on_dates).select("session_id", "session_start"))
     with ExitStack() as passing:
         touched = cached(touched.distinct(), passing)
-        (hours,) = touched.agg(hours_of("session_start")).collect()[0]
-        if not hours:
+        (slots,) = touched.agg(slots_of("session_start")).collect()[0]
+        if not slots:
             return lake.tables.read_days(EVENTS.name, [])
-        starts = TimeSpans.of_hours("session_start", hours)
+        starts = TimeSpans.of_slots("session_start", slots)
         first = starts.spans[0][0].date()
         # A session may go on for days; statistics skip files of those that have none of these.
         since = [day for day in lake.tables.days(EVENTS.name) if day >= first]

@@ -21,7 +21,7 @@ from lake.pipelines.event_rows import (
 )
 from lake.pipelines.journal import Touched
 from lake.pipelines.received import RawObject
-from lake.time_spans import TimeSpans, hours_of
+from lake.time_spans import TimeSpans, slots_of
 from schemas.tables import TABLES
 from schemas.tables.silver import SET_ASIDE
 
@@ -143,8 +143,8 @@ def _move_old_rows(lake: Lake, change: SilverChange) -> None:
     moved = moved.select(*EVENTS.keys, "ts", "is_gone", "_body_hash", *PLACEMENT)
     with ExitStack() as caches:
         moved = cached(moved, caches)
-        counted = (F.collect_set("date"), F.count(F.lit(1)), hours_of("ts"))
-        days, row_count, hours = moved.agg(*counted).collect()[0]
+        counted = (F.collect_set("date"), F.count(F.lit(1)), slots_of("ts"))
+        days, row_count, slots = moved.agg(*counted).collect()[0]
         if not row_count:
             return
         lake.tables.merge(
@@ -155,5 +155,5 @@ def _move_old_rows(lake: Lake, change: SilverChange) -> None:
             delete_when="new.is_gone",
             update={name: f"new.{name}" for name in PLACEMENT},
             extra_condition="old._body_hash = new._body_hash",
-            within=TimeSpans.of_hours("ts", hours),
+            within=TimeSpans.of_slots("ts", slots),
         )

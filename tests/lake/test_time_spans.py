@@ -6,11 +6,11 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from lake.time_spans import MOST_SPANS, Span, TimeSpans, day_span
+from lake.time_spans import MOST_SPANS, SLOT_SECONDS, Span, TimeSpans, day_span
 
 NOON = datetime(2024, 2, 29, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-EPOCH_HOURS = int(NOON.timestamp()) // 3600
+FIRST_SLOT = int(NOON.timestamp()) // SLOT_SECONDS
 
 
 def hours(*shifts: int) -> tuple[Span, ...]:
@@ -23,11 +23,17 @@ def test_covering__joins_what_overlaps_or_meets() -> None:
     assert found.spans == ((NOON - HOUR / 2, NOON + 2 * HOUR), *hours(3))
 
 
-def test_of_hours__keeps_hours_apart_unless_they_are_too_many() -> None:
-    assert TimeSpans.of_hours("ts", [EPOCH_HOURS, EPOCH_HOURS + 2]).spans == hours(0, 2)
-    every_other = range(EPOCH_HOURS, EPOCH_HOURS + 2 * MOST_SPANS + 2, 2)
-    (whole,) = TimeSpans.of_hours("ts", every_other).spans
-    assert whole == (day_span(date(2024, 2, 29))[0], day_span(date(2024, 3, 2))[1])
+def test_of_slots__are_wider_the_more_they_are() -> None:
+    quarter = HOUR / 4
+    narrow = TimeSpans.of_slots("ts", [FIRST_SLOT, FIRST_SLOT + 2]).spans
+    assert narrow == ((NOON, NOON + quarter), (NOON + 2 * quarter, NOON + 3 * quarter))
+    in_half_hours = range(FIRST_SLOT, FIRST_SLOT + 2 * MOST_SPANS + 2, 2)
+    assert TimeSpans.of_slots("ts", in_half_hours).spans == (
+        (NOON, NOON + (MOST_SPANS // 2 + 1) * HOUR),
+    )
+    in_two_hours = range(FIRST_SLOT, FIRST_SLOT + 8 * MOST_SPANS + 8, 8)
+    (days,) = TimeSpans.of_slots("ts", in_two_hours).spans
+    assert days == (day_span(date(2024, 2, 29))[0], day_span(date(2024, 3, 2))[1])
 
 
 def test_sql__names_each_span_and_is_false_without_any() -> None:

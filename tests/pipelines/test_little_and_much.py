@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -170,3 +170,28 @@ def test_build__little_and_much_are_written_alike(
     assert judged[0] == judged[1]
     assert {(name, 0.0) for name in TABLE_NAMES if name != "silver.quarantine"} <= judged[0]
     assert all(is_named for *_, is_named in described[0].values())
+
+
+def test_merge__leaves_files_alone_whose_rows_stay_where_they_are(
+    opened: OpenLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lake.table_properties.MERGED_FILE_BYTES", 1)
+    lake = opened(tmp_path / "lake")
+
+    def take(name: str, first: int, at: datetime) -> set[str]:
+        """Take what ten students do in ten minutes; the files of the table."""
+        bodies = [
+            event(first + n, at + n * timedelta(minutes=1), f"s{n}", "page_view") for n in range(10)
+        ]
+        ingest(lake, tmp_path / name, [canonical(body) for body in bodies])
+        build(lake)
+        return set(DeltaTable(lake.tables.path("silver.events")).file_uris())
+
+    early = take("early", 0, FIRST.replace(hour=1))
+    noon = take("noon", 100, FIRST.replace(hour=12))
+    assert early < noon
+    # These move the last rows of noon: they are no longer the last of their sessions.
+    after = take("after", 200, FIRST.replace(hour=12, minute=15))
+    assert early < after
+    assert not (noon - early) & after
+    assert DeltaTable(lake.tables.path("silver.events")).history(2)[1]["operation"] == "MERGE"
