@@ -106,7 +106,7 @@ class TableReader(TableLogs):
         count = self.rows_at_most(name, days, within)
         if not count or (of is None and count <= limits.FEW_ROWS):
             return self._frame(name, where if count else None, columns)
-        if of is not None and count <= limits.COPIED_ROWS:
+        if of is not None and count <= limits.SEARCHED_ROWS:
             few = self._chosen(name, where, columns, of.having)
             if few is not None:
                 return few
@@ -129,7 +129,7 @@ class TableReader(TableLogs):
         at without Spark, or too many share a value.
         """
         days, where = _partitions(name, dates, within)
-        if 0 < self.rows_at_most(name, days, within) <= limits.COPIED_ROWS:
+        if 0 < self.rows_at_most(name, days, within) <= limits.SEARCHED_ROWS:
             few = self._chosen(name, where, columns, having.distinct().toArrow())
             if few is not None:
                 return few

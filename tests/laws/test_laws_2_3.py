@@ -130,7 +130,7 @@ def test_build__reset_gives_the_same_rows(world: World, in_parts: tuple[Lake, Ta
 
 # Much data takes other ways than the lakes above: who writes, and whose rows are derived anew.
 WAYS = {
-    "much": ("COLLECTED_ROWS", "COPIED_ROWS", "FEW_ROWS", "WHOLE_DAY_ROWS"),
+    "much": ("COLLECTED_ROWS", "COPIED_ROWS", "FEW_ROWS", "SEARCHED_ROWS", "WHOLE_DAY_ROWS"),
     "much_of_few_days": ("WHOLE_DAY_ROWS",),
 }
 

@@ -86,13 +86,13 @@ def test_read_sharing__finds_rows_by_either_column_however_many_there_are(
     found = lake.tables.read_sharing("silver.events", DAYS, columns, having, always).collect()
     assert set(found) == wanted
     assert len(found) == len(wanted)
-    monkeypatch.setattr(limits, "COPIED_ROWS", 0)
+    monkeypatch.setattr(limits, "SEARCHED_ROWS", 0)
     # Too many to be looked at: all of them, of which the caller chooses.
     everything = lake.tables.read_sharing("silver.events", DAYS, columns, having, always).collect()
     assert set(everything) == set(rows)
 
 
-@pytest.mark.parametrize("limit", [0, limits.COPIED_ROWS])
+@pytest.mark.parametrize("limit", [0, limits.SEARCHED_ROWS])
 def test_reading__within_times_gives_exactly_their_rows(
     limit: int, opened: OpenLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -102,7 +102,7 @@ def test_reading__within_times_gives_exactly_their_rows(
     for number, at in enumerate((first, last, FIRST + timedelta(days=1))):
         ingest(lake, tmp_path / f"file-{number}", [canonical(event(number, at, "s1", "page_view"))])
         build(lake)
-    for name in ("COPIED_ROWS", "FEW_ROWS"):
+    for name in ("SEARCHED_ROWS", "FEW_ROWS"):
         monkeypatch.setattr(limits, name, limit)
     columns = ("student_hash", "event_id")
     having = lake.tables.read_days("silver.events", DAYS, columns=columns).distinct()

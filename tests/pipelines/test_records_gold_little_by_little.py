@@ -176,7 +176,7 @@ def test_build_records__of_many_rows_gives_the_same_gold(
     built: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All that is read and written by Spark, and not by delta-rs."""
-    for limit in ("COLLECTED_ROWS", "FEW_ROWS", "COPIED_ROWS", "FEW_PARTITIONS"):
+    for limit in ("COLLECTED_ROWS", "FEW_ROWS", "SEARCHED_ROWS", "COPIED_ROWS", "FEW_PARTITIONS"):
         monkeypatch.setattr(limits, limit, 0)
     first, second = DAYS[-6:-1], DAYS[-1:]
     built(
