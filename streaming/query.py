@@ -25,6 +25,7 @@ from lake.pipelines.build import build_objects
 from lake.pipelines.build_pass import BuildReport
 from lake.pipelines.received import RawObject, RawObjectFault
 from lake.progress import Progress, silent
+from lake.session import is_running
 from lake.storage import LeaseHeld
 from streaming.ledger_stream import OBJECT_FIELDS, StreamOptions, drop_checkpoint, started_query
 from streaming.outages import STORE_ERRORS
@@ -120,10 +121,13 @@ class LakeStream:
             if not (self._stopping.is_set() and self._is_passing(error)):
                 raise
         except (_OutsideError, PySparkException, Py4JError, *STORE_ERRORS) as error:
-            if not self._stopping.is_set():
-                raise LakeError(f"The query cannot go on: {_first_line(error)}") from error
+            if self._stopping.is_set():
+                return
+            if not is_running(self._lake.spark):
+                raise
+            raise LakeError(f"The query cannot go on: {_first_line(error)}") from error
         finally:
-            if self._is_spark_up():
+            if is_running(self._lake.spark):
                 listener.is_told.wait(LISTENER_SECONDS)
                 self._lake.spark.streams.removeListener(listener)
 
@@ -131,13 +135,7 @@ class LakeStream:
         """Whether another attempt may help: not for what a user must mend, nor without Spark."""
         if isinstance(error, LakeError) and not isinstance(error, PASSING):
             return False
-        return isinstance(error, Exception) and self._is_spark_up()
-
-    def _is_spark_up(self) -> bool:
-        try:
-            return not self._lake.spark.sparkContext._jsc.sc().isStopped()
-        except (Py4JError, OSError):
-            return False
+        return isinstance(error, Exception) and is_running(self._lake.spark)
 
     def _note_failure(self, state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome is not None else None

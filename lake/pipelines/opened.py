@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from lake.pipelines.identity import check_identity
 from lake.pipelines.journal import Journal
 from lake.pipelines.pending import is_small
 from lake.progress import Progress
-from lake.session import spark_session
+from lake.session import spark_session, stopped_at_end
 from lake.settings import Settings
 from lake.storage import open_store
 from lake.tables import LakeTables
@@ -63,20 +63,16 @@ def open_lake(
     """Open a lake for builds; stops the Spark session on exit unless it was given.
 
     `grows`: the session outlives the size that the lake has now. `store`: that of the settings,
-    where the caller has opened it.
+    where the caller has opened it. Raises LakeError where Spark's Java process ends meanwhile.
     """
     key = settings.key()
     store = store or open_store(settings)
     prepare()
     ledger = Ledger(store)
     session = spark or spark_session(settings, app_name, small=not grows and is_small(ledger))
-    try:
-        yield Lake(
-            settings, store, ledger, Journal(store), session, LakeTables(session, store), key
-        )
-    finally:
-        if spark is None:
-            session.stop()
+    tables = LakeTables(session, store)
+    with stopped_at_end(session) if spark is None else nullcontext():
+        yield Lake(settings, store, ledger, Journal(store), session, tables, key)
 
 
 @contextmanager
