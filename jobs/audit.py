@@ -12,7 +12,7 @@ from jobs.build import DAY, days_between, print_progress
 from jobs.cli import run
 
 if TYPE_CHECKING:
-    from lake.audit import Audit
+    from lake.audit_outcome import Audit
     from lake.audit_records import RecordsAudit
     from lake.landing.zone import Zone
     from lake.settings import Settings

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from typing import TYPE_CHECKING
 
-from lake.audit import fetched
 from lake.audit_files import LOST_NOTE, Unnoted
 from lake.delta_reading import is_written
 from lake.landing.naming import readable
 from lake.landing.topic_rows import is_of_topic
+from lake.query_engine import fetched
 from schemas.tables import TABLES
 
 if TYPE_CHECKING:

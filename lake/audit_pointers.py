@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from lake.audit import fetched
 from lake.delta_reading import is_written
+from lake.query_engine import fetched
 from schemas.records import SOURCES
 from schemas.tables import TABLES
 

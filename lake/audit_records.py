@@ -7,7 +7,6 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from lake.audit import fetched
 from lake.audit_files import Files
 from lake.audit_judge import Judge, Tell
 from lake.audit_landings import EndedLandings, check_bronze
@@ -23,6 +22,7 @@ from lake.landing.zone import existing_zone
 from lake.leases import awaited_lease
 from lake.pipelines.records.contents import records_journal
 from lake.query import connect
+from lake.query_engine import fetched
 from lake.storage import existing_store
 from schemas.records import SOURCES
 from schemas.tables import TABLES

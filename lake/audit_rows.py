@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
-from lake.audit import fetched
 from lake.landing.bronze import Origin, record_batch
 from lake.landing.columns import columns_of
 from lake.landing.faults import FileFault
 from lake.landing.reading import Limits, open_reading
+from lake.query_engine import fetched
 from schemas.derivations import arrow_schema
 from schemas.records import SOURCES, Source
 from schemas.tables.records import LANDED_FILES, RECORDS

@@ -11,7 +11,7 @@ from lake.ledger import LedgerRow, reason_counts
 from lake.raw_buffers import EXPIRED
 
 if TYPE_CHECKING:
-    from lake.audit import Audit
+    from lake.audit_outcome import Audit
 
 
 # Topic, source, partition.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from lake.errors import LakeError
@@ -87,3 +88,13 @@ def _s3_keys(settings: Settings) -> tuple[str | None, str | None, str | None]:
         return None, None, None
     frozen = found.get_frozen_credentials()
     return frozen.access_key, frozen.secret_key, frozen.token
+
+
+def fetched(
+    connection: duckdb.DuckDBPyConnection, query: str, **values: Any
+) -> Iterator[dict[str, Any]]:
+    """Rows of the answer by column; `values` are the query's parameters."""
+    relation = connection.execute(query, values)
+    names = [column[0] for column in relation.description or ()]
+    for row in relation.fetchall():
+        yield dict(zip(names, row, strict=True))

@@ -8,9 +8,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lake.audit import fetched
 from lake.delta_reading import is_written
 from lake.query import connect
+from lake.query_engine import fetched
 from lake.storage import existing_store
 from schemas.records import SOURCES
 from schemas.tables import TABLES

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from lake.audit import Audit
+from lake.audit_outcome import Audit
 from lake.audit_sources import check_sources
 from lake.ledger import LedgerRow
 

@@ -12,7 +12,8 @@ from click.testing import CliRunner
 from deltalake import DeltaTable, write_deltalake
 
 from jobs.cli import cli
-from lake.audit import Audit, audit
+from lake.audit import audit
+from lake.audit_outcome import Audit
 from lake.delta_reading import delta_rows
 from lake.ledger import ledger_rows
 from lake.pipelines import build_pass as building

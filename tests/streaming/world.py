@@ -20,7 +20,7 @@ from uuid import uuid4
 import orjson
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 
-from lake.audit import Audit
+from lake.audit_outcome import Audit
 from lake.audit_sources import check_sources
 from lake.ledger import ledger_rows
 from lake.storage import ObjectStore
