@@ -9,6 +9,11 @@ from lake.delta_reading import opened_table
 from lake.errors import LakeError
 from schemas.derivations import arrow_schema
 
+# What a MERGE rewrites is cut into files of this size. In one file it would have rows of the last
+# minutes and of the whole day, and each MERGE would rewrite the day.
+MERGED_FILE_BYTES = 4 << 20
+FILE_SIZE = "delta.targetFileSize"
+
 if TYPE_CHECKING:
     import pyarrow as pa
     from deltalake import DeltaTable
@@ -104,6 +109,7 @@ def merge_rows(
     """MERGE rows named `new` into rows named `old`; see `LakeTables.merge`."""
     from deltalake import CommitProperties
 
+    _keep_files_small(table, fence)
     with fence.commit(table) as transactions:
         properties = CommitProperties(app_transactions=transactions)
         merge = table.merge(
@@ -120,3 +126,17 @@ def merge_rows(
         if insert:
             merge = merge.when_not_matched_insert(dict(insert))
         merge.execute()
+
+
+def _keep_files_small(table: DeltaTable, fence: Fence) -> None:
+    """Set the table's FILE_SIZE: Spark, which makes tables that are merged, does not know it."""
+    from deltalake import CommitProperties
+
+    wanted = str(MERGED_FILE_BYTES)
+    if table.metadata().configuration.get(FILE_SIZE) == wanted:
+        return
+    with fence.commit(table) as transactions:
+        table.alter.set_table_properties(
+            {FILE_SIZE: wanted},
+            commit_properties=CommitProperties(app_transactions=transactions),
+        )

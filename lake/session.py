@@ -182,8 +182,6 @@ def _sql_conf(*, is_local: bool, small: bool) -> dict[str, str]:
         "spark.python.sql.dataFrameDebugging.enabled": "false",
         # Readers without Spark (Polars, delta-rs) fail on tables that have them.
         "spark.databricks.delta.properties.defaults.enableDeletionVectors": "false",
-        # Tables have a property that delta-rs alone knows (lake/table_properties.py).
-        "spark.databricks.delta.allowArbitraryProperties.enabled": "true",
     }
     if is_local:
         # Adaptive execution merges small ones; more than this only costs on one machine.

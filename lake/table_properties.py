@@ -5,9 +5,6 @@ from __future__ import annotations
 # Rows of this one change one by one; the others are replaced by whole days, and stay readable for
 # readers that know no deletion vectors.
 MERGED = ("silver.events",)
-# What a MERGE of delta-rs rewrites is cut into files of this size. In one file they would become a
-# single one that has rows of the last minutes and of the whole day, and is rewritten by each MERGE.
-MERGED_FILE_BYTES = 4 << 20
 # Statistics of these columns let readers skip files; those of long strings cost and skip nothing.
 STATISTICS = {
     "silver.events": "ts,session_start",
@@ -25,7 +22,6 @@ def table_properties(name: str) -> dict[str, str]:
     properties = {"delta.checkpointInterval": "10"}
     if name in MERGED:
         properties["delta.enableDeletionVectors"] = "true"
-        properties["delta.targetFileSize"] = str(MERGED_FILE_BYTES)
     if name in STATISTICS:
         properties["delta.dataSkippingStatsColumns"] = STATISTICS[name]
     return properties

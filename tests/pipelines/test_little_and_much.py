@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pytest
-from deltalake import DeltaTable
+from deltalake import DeltaTable, write_deltalake
 
 from lake import limits
+from lake.delta_reading import delta_rows
+from lake.delta_writing import merge_rows
 from lake.errors import LakeError
+from lake.fencing import NO_FENCE
 from lake.pipelines.build import build
 from lake.time_spans import TimeSpans
 from schemas.derivations import arrow_schema
 from schemas.tables import TABLES
 from tests.generators import canonical
 from tests.laws.world import TABLE_NAMES, ingest
-from tests.pipelines.lakes import DAYS, FIRST, event, four_days
+from tests.pipelines.lakes import DAYS, FIRST, difference_from, event, four_days
 
 if TYPE_CHECKING:
     from lake.pipelines.opened import Lake
@@ -175,15 +179,17 @@ def test_build__little_and_much_are_written_alike(
 def test_merge__leaves_files_alone_whose_rows_stay_where_they_are(
     opened: OpenLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lake.table_properties.MERGED_FILE_BYTES", 1)
+    monkeypatch.setattr("lake.delta_writing.MERGED_FILE_BYTES", 1)
     lake = opened(tmp_path / "lake")
+    lines: list[bytes] = []
 
     def take(name: str, first: int, at: datetime) -> set[str]:
         """Take what ten students do in ten minutes; the files of the table."""
         bodies = [
             event(first + n, at + n * timedelta(minutes=1), f"s{n}", "page_view") for n in range(10)
         ]
-        ingest(lake, tmp_path / name, [canonical(body) for body in bodies])
+        lines.extend(map(canonical, bodies))
+        ingest(lake, tmp_path / name, lines[-10:])
         build(lake)
         return set(DeltaTable(lake.tables.path("silver.events")).file_uris())
 
@@ -194,4 +200,35 @@ def test_merge__leaves_files_alone_whose_rows_stay_where_they_are(
     after = take("after", 200, FIRST.replace(hour=12, minute=15))
     assert early < after
     assert not (noon - early) & after
-    assert DeltaTable(lake.tables.path("silver.events")).history(2)[1]["operation"] == "MERGE"
+    table = DeltaTable(lake.tables.path("silver.events"))
+    assert table.history(2)[1]["operation"] == "MERGE"
+    assert table.metadata().configuration["delta.targetFileSize"] == "1"
+    # Spark goes on with a table that has a property which it does not know.
+    for name in ("COLLECTED_ROWS", "COPIED_ROWS", "SEARCHED_ROWS", "FEW_ROWS"):
+        monkeypatch.setattr(limits, name, 0)
+    take("much", 300, FIRST.replace(hour=12, minute=25))
+    assert not difference_from(lake, lines)
+
+
+def test_merge__writes_several_files_of_the_size_that_it_sets(tmp_path: Path) -> None:
+    numbers = pa.array(range(50_000))
+    rows = pa.table(
+        {"key": numbers, "text": [sha256(b"%d" % n).hexdigest() for n in range(50_000)]}
+    )
+    write_deltalake(tmp_path / "table", rows)
+    table = DeltaTable(tmp_path / "table")
+
+    def merge(key: int) -> None:
+        merge_rows(
+            table, pa.table({"key": [key], "text": ["new"]}), "old.key = new.key",
+            update={"text": "new.text"}, insert={}, delete_when=None, fence=NO_FENCE,
+        )  # fmt: skip
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("lake.delta_writing.MERGED_FILE_BYTES", 500_000)
+        merge(7)
+        first = set(table.file_uris())
+        assert len(first) > 3
+        merge(7)
+        assert len(first & set(table.file_uris())) >= len(first) - 1
+    assert delta_rows(table, rows.schema, "text = 'new'")["key"].to_pylist() == [7]
