@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from threading import Thread
 from typing import IO, TYPE_CHECKING, Any
@@ -28,10 +27,6 @@ DELTA_CATALOG = "org.apache.spark.sql.delta.catalog.DeltaCatalog"
 INCUBATOR_WARNING = "WARNING: Using incubator modules: jdk.incubator.vector"
 # spark-submit names the real master; the properties file only holds what is right for any.
 ANY_CLUSTER = "spark://"
-JAVA_ENDED = (
-    "Spark's Java process has ended: it was killed, or had too little memory "
-    "(LMSLAKE_DRIVER_MEMORY).\n  Run the command again: it goes on where this one ended."
-)
 # Little data means many short jobs, cold code: less compilation and no parallel collector.
 SMALL_JVM = " -XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 # As long as delta-rs waits for an answer of the store.
@@ -89,33 +84,6 @@ def spark_session(
 def _is_not_of_py4j(record: logging.LogRecord) -> bool:
     """False for what py4j says as the root logger: stack traces of errors that it raises, too."""
     return f"{os.sep}py4j{os.sep}" not in record.pathname
-
-
-def is_running(spark: SparkSession) -> bool:
-    """Whether the session's Java process answers, and its context was not stopped."""
-    from py4j.protocol import Py4JError  # type: ignore[import-untyped]
-
-    try:
-        return not spark.sparkContext._jsc.sc().isStopped()
-    except (Py4JError, OSError):
-        return False
-
-
-@contextmanager
-def stopped_at_end(spark: SparkSession) -> Iterator[None]:
-    """Stops the session. Raises LakeError where its Java process ended before."""
-    try:
-        yield
-    except LakeError:
-        raise
-    except Exception as error:
-        if is_running(spark):
-            raise
-        raise LakeError(JAVA_ENDED) from error
-    finally:
-        # A process that has ended cannot be asked to stop.
-        if is_running(spark):
-            spark.stop()
 
 
 def _missing_conf(given: Mapping[str, str], settings: Settings, jars: Path) -> dict[str, str]:

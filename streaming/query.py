@@ -25,7 +25,7 @@ from lake.pipelines.build import build_objects
 from lake.pipelines.build_pass import BuildReport
 from lake.pipelines.received import RawObject, RawObjectFault
 from lake.progress import Progress, silent
-from lake.session import is_running
+from lake.spark_process import is_running
 from lake.storage import LeaseHeld
 from streaming.ledger_stream import OBJECT_FIELDS, StreamOptions, drop_checkpoint, started_query
 from streaming.outages import STORE_ERRORS

@@ -15,8 +15,9 @@ from lake.pipelines.identity import check_identity
 from lake.pipelines.journal import Journal
 from lake.pipelines.pending import is_small
 from lake.progress import Progress
-from lake.session import spark_session, stopped_at_end
+from lake.session import spark_session
 from lake.settings import Settings
+from lake.spark_process import stopped_at_end
 from lake.storage import open_store
 from lake.tables import LakeTables
 
