@@ -115,10 +115,11 @@ def _observe(
     children = [child("archive"), child("stream", "--interval", "5")]
     archiver, stream = (ProcessTree(process.pid) for process in children)
     limits = ("--rate", str(rate), "--seconds", str(seconds), "--students", str(students))
-    child("produce", *limits, "--acknowledged", str(demo.acknowledged))
+    producer = child("produce", *limits, "--acknowledged", str(demo.acknowledged))
     file = AcknowledgedFile(demo.acknowledged)
     end = time.monotonic() + seconds + PATIENCE_SECONDS
     while time.monotonic() < end:
+        has_ended = not producer.is_running
         # Who is asked later has seen more: what is visible was acknowledged before.
         in_gold = _events_in_gold(settings)
         at = time.monotonic()
@@ -131,7 +132,7 @@ def _observe(
         print(f"  acknowledged {acknowledged:,}, in gold {in_gold:,}", file=sys.stderr, flush=True)
         for process in children:
             process.check()
-        if in_gold >= rate * seconds * 0.99:
+        if has_ended and in_gold >= acknowledged:
             break
         time.sleep(1.0)
 
