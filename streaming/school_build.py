@@ -14,6 +14,7 @@ from lake.errors import LakeError
 from lake.pipelines.records.build import RecordsReport, build_records
 from lake.pipelines.records.contents import has_work
 from lake.progress import Progress, silent
+from lake.spark_process import is_running
 from lake.storage import ObjectStore
 from streaming.outages import STORE_FAULTS
 from streaming.school_metrics import SchoolMetrics
@@ -61,7 +62,7 @@ class RecordsBuilder:
                 self._metrics.note_classes(self._store)
         except (PySparkException, Py4JError, Boto3Error, *STORE_FAULTS) as error:
             said = (str(error) or type(error).__name__).strip().splitlines()[0]
-            if self._lake is not None and not _is_up(self._lake):
+            if self._lake is not None and not is_running(self._lake.spark):
                 raise BuilderLost(
                     f"Spark has ended: {said}\n  Start the command again: it loses nothing."
                 ) from error
@@ -76,10 +77,3 @@ class RecordsBuilder:
             self._progress("starting Spark")
             self._lake = self._opened.enter_context(self._open_lake())
         return build_records(self._lake, self._settings.school, self._progress, self._settings.risk)
-
-
-def _is_up(lake: Lake) -> bool:
-    try:
-        return not lake.spark.sparkContext._jsc.sc().isStopped()
-    except (Py4JError, OSError):
-        return False
