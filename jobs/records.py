@@ -37,7 +37,8 @@ def build_command(*, rederive: bool) -> None:
     Takes the landed files that no build has taken. Which files come first makes no difference:
     of several versions of a record the newest is in force, and the history of a student follows
     from the times that the registers tell. A row that cannot be cleaned is in quarantine with its
-    reason; one whose student or course is not known yet is held until a build takes that one. The
+    reason; one whose student or course is not known yet is held until a build takes that one. One
+    with a date whose day and month cannot be told apart is kept without it, with a flag. The
     most frequent reasons are told at the end, each with a file and line; `lmslake records
     quarantine` shows the rows. Building again changes no row.
 
@@ -84,11 +85,13 @@ def print_report(report: RecordsReport) -> None:
     """Say what became of the rows of each source, and which rows of gold changed."""
     for told in report.sources:
         again = f" and {told.replayed:,} quarantined" if told.replayed else ""
+        reread = f", {told.reread:,} read again for their dates" if told.reread else ""
+        undated = f", {told.undated:,} without a date that can be told" if told.undated else ""
         click.echo(
             f"{told.source}: {told.rows:,} rows; {told.taken:,} new, "
             f"{told.superseded:,} superseded, {told.duplicates:,} duplicates, "
-            f"{told.quarantined:,} quarantined, {told.held:,} held; {told.released:,} of them "
-            f"were held{again} before; {len(told.days):,} days changed"
+            f"{told.quarantined:,} quarantined, {told.held:,} held{undated}; {told.released:,} of "
+            f"them were held{again} before{reread}; {len(told.days):,} days changed"
         )
     for published in report.gold:
         click.echo(str(published))

@@ -25,10 +25,11 @@ Command = Callable[..., None]
 
 @click.group("quarantine")
 def command() -> None:
-    """List, show and replay rows of school records that no table of silver took.
+    """List, show and replay rows of school records that silver did not take, or took undated.
 
     Quarantined rows cannot be cleaned (docs/cleaning-rules.md says what each reason means), held
-    ones wait for their student or course. All of them are in bronze, as they were received.
+    ones wait for their student or course. Undated ones are in the tables, without a date whose day
+    and month cannot be told apart. All of them are in bronze, as they were received.
 
     \b
     Examples:
@@ -69,7 +70,7 @@ def _selection(sources: tuple[str, ...], reasons: tuple[str, ...]) -> RecordsSel
 @command.command("list")
 @_selecting
 def list_counts(**chosen: Any) -> None:
-    """Count the rows that are set aside by source and reason."""
+    """Count the rows that are set aside or undated by source and reason."""
     from lake.records_quarantine import aside_counts
     from lake.settings import Settings
 
@@ -93,7 +94,7 @@ def _print_counts(counts: Collection[AsideCount]) -> None:
 @click.option("--limit", type=click.IntRange(min=1), default=10, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Whole rows as JSON lines.")
 def show(limit: int, as_json: bool, **chosen: Any) -> None:
-    """Show rows that are set aside: reason, file and line, and what stood there.
+    """Show rows that are set aside or undated: reason, file and line, and what stood there.
 
     They are shown as they were received: names and student identifiers included.
     """
@@ -132,8 +133,9 @@ def replay(**chosen: Any) -> None:
     For use after a convention was set or extended: LMSLAKE_DATE_ORDER, LMSLAKE_PRESENCE_WORDS.
     The rows are read again from bronze and go through the build of `lmslake records build`, with
     files that wait for it. Those that pass leave quarantine, and silver and gold follow; others
-    stay, with today's reason. Replaying twice adds nothing. One that was killed is finished by the
-    same command, or by the next build.
+    stay, with today's reason. Undated rows are read again, too, once LMSLAKE_DATE_ORDER is set, and
+    move to their days. Replaying twice adds nothing. One that was killed is finished by the same
+    command, or by the next build.
 
     Held rows need no replay: the build that takes their student or course takes them. Nor does one
     help where two rows of a register contradict each other (conflicting_version).
@@ -150,7 +152,11 @@ def replay(**chosen: Any) -> None:
     from lake.settings import Settings
 
     settings, selection = Settings.from_env(), _selection(**chosen)
-    again = again_of(aside_counts(settings, selection))
+    again = again_of(
+        aside_counts(settings, selection),
+        selection,
+        has_date_order=settings.school.date_order is not None,
+    )
     if not again:
         click.echo("Nothing that fits lies in quarantine and can be judged again.")
         return
@@ -159,9 +165,10 @@ def replay(**chosen: Any) -> None:
         return
     print_report(report)
     judged = sum(told.replayed for told in report.sources)
+    reread = sum(told.reread for told in report.sources)
     click.echo(
         f"{judged:,} row{'' if judged == 1 else 's'} judged again: {report.let_go:,} left "
-        f"quarantine, {judged - report.let_go:,} stay."
+        f"quarantine, {judged - report.let_go:,} stay. {reread:,} read again for their dates."
     )
     if judged > report.let_go and (counts := aside_counts(settings, selection)):
         _print_counts(counts)

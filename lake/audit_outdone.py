@@ -11,7 +11,8 @@ from pyspark.sql import functions as F
 from lake.pipelines.event_rows import cached
 from lake.pipelines.records.aside import conflicting
 from lake.pipelines.records.people import VERSION_ORDER, VERSIONS
-from lake.pipelines.records.received import HELD, POINTER, QUARANTINE, clean_rows
+from lake.pipelines.records.places import HELD, POINTER, QUARANTINE
+from lake.pipelines.records.received import clean_rows
 from lake.pipelines.records.targets import COURSES, TARGETS
 from lake.pipelines.records.versions import Order, changed, ranked
 from schemas.tables import TABLES
@@ -61,8 +62,7 @@ def _compared(lake: Lake, name: str, good: DataFrame) -> tuple[DataFrame, Order,
         new = good.select(*TABLES[VERSIONS].column_names)
         return _ranked(lake, VERSIONS, new, VERSION_ORDER), VERSION_ORDER, True
     (target,) = (target for target in TARGETS if target.name == name)
-    new = good.withColumns({column: make() for column, make in target.derived.items()})
-    rows = _ranked(lake, name, new.select(*target.columns), target.order)
+    rows = _ranked(lake, name, target.rows(good), target.order)
     return rows, target.order, target.is_counted
 
 

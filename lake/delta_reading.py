@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from lake.storage import ObjectStore
     from schemas.table import Table
 
+# A value of the column that a table is divided by; None: the partition of rows without one.
+PartitionValue = date | str | None
+
 # Another process may commit (compact, say) between a commit and the look at it.
 RECENT_COMMITS = 20
 
@@ -38,7 +41,8 @@ def opened_table(store: ObjectStore, table: Table) -> DeltaTable | None:
 
 def days_of(table: DeltaTable) -> list[date]:
     """Days that have rows, ascending, of a table of days; from its log alone."""
-    return sorted(date.fromisoformat(value) for at in table.partitions() for value in at.values())
+    values = (value for at in table.partitions() for value in at.values())
+    return sorted(date.fromisoformat(value) for value in values if value is not None)
 
 
 def dates_predicate(column: str, dates: Iterable[date]) -> str:
@@ -47,9 +51,17 @@ def dates_predicate(column: str, dates: Iterable[date]) -> str:
     return f"{column} IN ({days})" if days else "FALSE"
 
 
-def values_predicate(column: str, values: Iterable[date | str], *, for_spark: bool = False) -> str:
-    """SQL that selects the given days or texts of a column; the engines quote texts differently."""
+def values_predicate(
+    column: str, values: Iterable[PartitionValue], *, for_spark: bool = False
+) -> str:
+    """SQL that selects the given days or texts of a column, or rows without one.
+
+    The engines quote texts differently.
+    """
     listed = set(values)
+    if None in listed:
+        others = values_predicate(column, listed - {None}, for_spark=for_spark)
+        return f"({others} OR {column} IS NULL)"
     texts = sorted(value for value in listed if isinstance(value, str))
     if not texts:
         return dates_predicate(column, (value for value in listed if isinstance(value, date)))

@@ -1,4 +1,4 @@
-"""Rows of school records that were set aside: counted, and shown as they were received."""
+"""Rows of records that were set aside or kept undated: counted, and shown as they were received."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lake.delta_reading import is_written
 from lake.query import connect
 from lake.query_engine import fetched
 from lake.storage import existing_store
-from schemas.records import SOURCES
+from schemas.records import AMBIGUOUS_DATE, SOURCES
 from schemas.tables import TABLES
 
 if TYPE_CHECKING:
@@ -20,11 +20,22 @@ if TYPE_CHECKING:
 
     from lake.pipelines.records.again import Again
     from lake.settings import Settings
+    from lake.storage import ObjectStore
 
-QUARANTINED, HELD = "quarantined", "held"
-PLACES = {
+QUARANTINED, HELD, UNDATED = "quarantined", "held", "undated"
+ASIDE = {
     QUARANTINED: TABLES["silver.records_quarantine"],
     HELD: TABLES["silver.records_held"],
+}
+# Sources whose rows are kept where day and month of a date cannot be told apart, and the tables
+# that have them.
+KEPT = {
+    "attendance": TABLES["silver.fact_attendance"],
+    "assessments": TABLES["silver.fact_assessments"],
+    "students_enrollment": TABLES["silver.fact_enrollments"],
+    "student_progress": TABLES["silver.fact_student_progress"],
+    "course_catalog": TABLES["silver.dim_courses"],
+    "support_tickets": TABLES["silver.fact_support_tickets"],
 }
 # Which of two versions of one moment is true no setting says.
 SETTLED_BY_CONTENT = "conflicting_version"
@@ -80,7 +91,8 @@ class AsideRow:
 
 
 def aside_counts(settings: Settings, selection: RecordsSelection) -> list[AsideCount]:
-    """Rows of quarantine, then held ones, by source and reason: most of a source first."""
+    """Rows of quarantine, held ones, and undated ones in force, by source and reason: most of a
+    source first."""
     with closing(connect(settings)) as connection:
         return list(_counts(connection, settings, selection))
 
@@ -88,20 +100,48 @@ def aside_counts(settings: Settings, selection: RecordsSelection) -> list[AsideC
 def _counts(
     connection: duckdb.DuckDBPyConnection, settings: Settings, selection: RecordsSelection
 ) -> Iterator[AsideCount]:
-    store = existing_store(settings)
     where = "WHERE _content_hash IN (SELECT unnest($contents::VARCHAR[]))"
     wanted = {"contents": sorted(selection.contents)} if selection.contents else {}
-    for place, table in PLACES.items():
-        if not is_written(table, store):
-            continue
+    for place, rows in _places(existing_store(settings), selection).items():
         query = (
             "SELECT source, reason, count(*) AS rows, min((_content_hash, _row)) AS first "
-            f"FROM {table.name} {where if wanted else ''} "
+            f"FROM ({rows}) {where if wanted else ''} "
             "GROUP BY source, reason ORDER BY source, rows DESC, reason"
         )
         for row in fetched(connection, query, **wanted):
             if selection.takes(row["source"], row["reason"]):
                 yield AsideCount(place, row["source"], row["reason"], row["rows"], *row["first"])
+
+
+def _places(store: ObjectStore, selection: RecordsSelection) -> dict[str, str]:
+    """Place to SQL: source, reason, _content_hash, _row (and detail) of the rows that lie there.
+
+    Rows of given files are looked for in what is set aside alone: nothing tells where in the facts
+    those of a file are.
+    """
+    tables = {place: table for place, table in ASIDE.items() if is_written(table, store)}
+    places = {place: f"SELECT * FROM {table.name}" for place, table in tables.items()}
+    sources = [
+        source
+        for source, table in KEPT.items()
+        if any(selection.takes(source, reason) for reason in _undated_reasons(source))
+        and is_written(table, store)
+    ]
+    if sources and not selection.contents:
+        places[UNDATED] = " UNION ALL ".join(map(_undated_rows, sources))
+    return places
+
+
+def _undated_rows(source: str) -> str:
+    is_undated = f"lambda flag: flag LIKE '%:{AMBIGUOUS_DATE}'"
+    return (
+        f"SELECT '{source}' AS source, unnest(list_filter(quality_flags, {is_undated})) AS reason, "
+        f"_content_hash, _row FROM {KEPT[source].name}"
+    )
+
+
+def _undated_reasons(source: str) -> list[str]:
+    return [f"{name}:{AMBIGUOUS_DATE}" for name in SOURCES[source].dates]
 
 
 def examples(settings: Settings, counts: Collection[AsideCount]) -> list[AsideRow | None]:
@@ -145,9 +185,10 @@ def _rows(
 ) -> Iterator[AsideRow]:
     declared = SOURCES[source]
     detail = "aside.detail" if place == QUARANTINED else "NULL"
+    rows = _undated_rows(source) if place == UNDATED else f"SELECT * FROM {ASIDE[place].name}"
     query = (
         f"SELECT aside.reason AS _reason, {detail} AS _detail, bronze.* "
-        f"FROM {PLACES[place].name} aside "
+        f"FROM ({rows}) aside "
         f"JOIN {declared.table} bronze USING (_content_hash, _row) "
         f"WHERE aside.source = $source AND {chosen} ORDER BY _source_file, _row LIMIT {limit}"
     )
@@ -161,10 +202,20 @@ def _rows(
         )  # fmt: skip
 
 
-def again_of(counts: Collection[AsideCount]) -> Again:
+def again_of(
+    counts: Collection[AsideCount], selection: RecordsSelection, *, has_date_order: bool
+) -> Again:
     """What of the counted rows a build can judge again: not what waits for its parent, nor what
-    contradicts a row that is in force."""
+    contradicts a row that is in force.
+
+    has_date_order: rows that are kept undated are meant, too. Of each source, as an undated row may
+    have been taken out of force by one that it follows.
+    """
     again: dict[str, frozenset[str]] = {}
+    for source in KEPT if has_date_order else ():
+        reasons = (one for one in _undated_reasons(source) if selection.takes(source, one))
+        if named := frozenset(reasons):
+            again[source] = named
     for count in counts:
         if count.place == QUARANTINED and count.reason != SETTLED_BY_CONTENT:
             again[count.source] = again.get(count.source, frozenset()) | {count.reason}

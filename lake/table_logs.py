@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from lake.delta_reading import days_of, is_written, missing_columns, opened_table
+from lake.delta_reading import PartitionValue, days_of, is_written, missing_columns, opened_table
 from schemas.tables import TABLES
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class TableLogs:
         return sum(table.get_add_actions(flatten=True)["num_records"].to_pylist())
 
     def rows_at_most(
-        self, name: str, dates: Iterable[date | str], within: TimeSpans | None = None
+        self, name: str, dates: Iterable[PartitionValue], within: TimeSpans | None = None
     ) -> int:
         """A number of rows that the partitions do not exceed, from the table's log alone.
 
@@ -61,12 +61,12 @@ class TableLogs:
         """
         if (table := self._newest(name)) is None:
             return 0
-        wanted = {str(day) for day in dates}
+        wanted = set(map(_text, dates))
         files = pa.table(table.get_add_actions(flatten=True))
         days = files[f"partition.{TABLES[name].partition_by}"].to_pylist()
         counts = files["num_records"].to_pylist()
         listed = zip(days, counts, _may_hold(files, within), strict=True)
-        return sum(count for day, count, may_hold in listed if may_hold and str(day) in wanted)
+        return sum(count for day, count, may_hold in listed if may_hold and _text(day) in wanted)
 
     def may_hold(self, name: str, column: str, value: str) -> bool:
         """False where no row has the value in the column, by the statistics in the log alone."""
@@ -89,6 +89,10 @@ class TableLogs:
         """Whether the table exists and no column was declared since it was last written."""
         table = self._newest(name)
         return table is not None and not missing_columns(table, TABLES[name].column_names)
+
+
+def _text(value: PartitionValue) -> str | None:
+    return None if value is None else str(value)
 
 
 def _may_hold(files: pa.Table, within: TimeSpans | None) -> Iterable[bool]:

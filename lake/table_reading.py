@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date
 from typing import TYPE_CHECKING, Self
 
 import pyarrow as pa
@@ -13,6 +12,7 @@ from pyspark.sql import functions as F
 
 from lake import limits
 from lake.delta_reading import (
+    PartitionValue,
     between_predicate,
     delta_parts,
     delta_rows,
@@ -92,12 +92,12 @@ class TableReader(TableLogs):
     def read_days(
         self,
         name: str,
-        dates: Iterable[date | str],
+        dates: Iterable[PartitionValue],
         of: Students | None = None,
         columns: Sequence[str] | None = None,
         within: TimeSpans | None = None,
     ) -> DataFrame:
-        """The table's rows of the given days, or of other values of its partition.
+        """The table's rows of the given days, or of other values of its partition; None: of none.
 
         With `of` those of these students among them, `within` those of these times; of the given
         columns alone.
@@ -110,7 +110,7 @@ class TableReader(TableLogs):
             few = self._chosen(name, where, columns, of.having)
             if few is not None:
                 return few
-        rows = self.read(name).where(F.col(str(TABLES[name].partition_by)).isin(days))
+        rows = self.read(name).where(is_among(str(TABLES[name].partition_by), days))
         rows = rows if within is None else rows.where(within.condition)
         rows = rows if columns is None else rows.select(*columns)
         return rows if of is None else rows.join(F.broadcast(of.rows), "student_hash", "left_semi")
@@ -118,7 +118,7 @@ class TableReader(TableLogs):
     def read_sharing(
         self,
         name: str,
-        dates: Iterable[date | str],
+        dates: Iterable[PartitionValue],
         columns: Sequence[str],
         having: DataFrame,
         within: TimeSpans,
@@ -175,9 +175,16 @@ class TableReader(TableLogs):
         return self.spark.range(0).select(*nothing)
 
 
+def is_among(column: str, values: Iterable[PartitionValue]) -> Column:
+    """Whether the column has one of the values; None among them: or has none."""
+    listed = set(values)
+    is_listed = F.col(column).isin(sorted(listed - {None}, key=str))
+    return (is_listed | F.col(column).isNull()) if None in listed else is_listed
+
+
 def _partitions(
-    name: str, values: Iterable[date | str], within: TimeSpans | None = None
-) -> tuple[list[date | str], str]:
+    name: str, values: Iterable[PartitionValue], within: TimeSpans | None = None
+) -> tuple[list[PartitionValue], str]:
     """The values of the table's partition, in order, and SQL that selects them `within`."""
     column = TABLES[name].partition_by
     if column is None:

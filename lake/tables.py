@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 
 from lake import limits
 from lake.delta_reading import (
+    PartitionValue,
     dates_predicate,
     delta_parts,
     opened_table,
@@ -66,6 +67,18 @@ class LakeTables(TableReader):
                 'docs/runbook.md, "Tables of an older version", says how.'
             )
 
+    def allow_nulls(self, name: str) -> None:
+        """Let columns be null that could not be when an older version made the table."""
+        if (table := self._newest(name)) is None:
+            return
+        required = {field.name for field in table.schema().fields if not field.nullable}
+        for column in TABLES[name].columns:
+            if column.nullable and column.name in required:
+                self.spark.sql(
+                    f"ALTER TABLE delta.`{self.path(name)}` "
+                    f"ALTER COLUMN `{column.name}` DROP NOT NULL"
+                )
+
     def ensure(self, name: str) -> DeltaRsTable:
         """The table at its newest version; made, empty, where there is none yet."""
         table = TABLES[name]
@@ -94,7 +107,7 @@ class LakeTables(TableReader):
         self,
         name: str,
         rows: DataFrame,
-        dates: Iterable[date | str],
+        dates: Iterable[PartitionValue],
         build_id: str,
         at_most: int,
         but_of: Students | None = None,
@@ -122,7 +135,7 @@ class LakeTables(TableReader):
         return self._write(name, rows, build_id, at_most, predicate, but_of, look)
 
     def with_others(
-        self, name: str, rows: DataFrame, dates: Iterable[date | str], students: Students
+        self, name: str, rows: DataFrame, dates: Iterable[PartitionValue], students: Students
     ) -> DataFrame:
         """The rows, and those of all but the given students that the table has on the days."""
         table = TABLES[name]
@@ -141,7 +154,7 @@ class LakeTables(TableReader):
         self,
         name: str,
         at_most: int,
-        dates: Iterable[date | str] = (),
+        dates: Iterable[PartitionValue] = (),
         but_of: Students | None = None,
     ) -> bool:
         """Whether so many rows are written without Spark, and so shown to a `look`."""

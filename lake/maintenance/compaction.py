@@ -59,7 +59,9 @@ def jobs_of(table: Table, files: Sequence[TableFile], plan: Plan) -> list[Job]:
     """Partitions that gain from being rewritten, in order."""
     by_partition: dict[str, list[TableFile]] = defaultdict(list)
     for item in files:
-        by_partition[item.partition].append(item)
+        # delta-rs selects no partition of rows without a value; builds replace it as a whole.
+        if item.partition is not None:
+            by_partition[item.partition].append(item)
     jobs = (_job(table, name, items, plan) for name, items in sorted(by_partition.items()))
     return [job for job in jobs if job is not None]
 

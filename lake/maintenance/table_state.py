@@ -42,12 +42,13 @@ class UnreadableLogError(Exception):
 class TableFile:
     """A file of the table's newest version. rows: as it was written, deleted_rows of them hidden.
 
-    vector: the file of its deletion vector, if there is one outside of the log.
+    partition: None where its rows have no value of the partition's column. vector: the file of its
+    deletion vector, if there is one outside of the log.
     """
 
     path: str
     bytes: int
-    partition: str
+    partition: str | None
     rows: int
     deleted_rows: int
     vector: str | None
@@ -183,7 +184,7 @@ def _table_file(add: Action) -> TableFile:
     return TableFile(
         _path(add),
         add["size"],
-        "/".join(str(value) for _, value in sorted(values.items())),
+        "/".join(value for _, value in sorted(values.items())) if all(values.values()) else None,
         stats.get("numRecords") or 0,
         hidden,
         _vector(add),

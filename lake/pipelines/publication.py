@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import DataFrame
 
+from lake.delta_reading import PartitionValue
 from schemas.tables import TABLES
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def publish_rows(
     name: str,
     rows: DataFrame,
     at_most: int,
-    partitions: Collection[date | str] | None = None,
+    partitions: Collection[PartitionValue] | None = None,
     *,
     of: Students | None = None,
     made: DataFrame | None = None,

@@ -19,10 +19,10 @@ SPOILT: tuple[tuple[str, str, str, str], ...] = (
     ("students", "student_id", " ", "missing"),
     ("students", "enrollment_status", "enroled?", "unknown_value"),
     ("students", "updated_at", "2025-02-30T08:00:00Z", "unreadable_date"),
+    ("students", "updated_at", "3/4/2025 08:00Z", "ambiguous_date"),
     ("attendance", "attendance_id", "", "missing"),
     ("attendance", "status", "", "missing"),
     ("attendance", "status", "maybe", "unknown_value"),
-    ("attendance", "attendance_date", "03/04/2025", "ambiguous_date"),
     ("attendance", "attendance_date", "31.02.2025", "unreadable_date"),
     ("attendance", "attendance_date", "", "missing"),
     ("attendance", "created_at", "", "missing"),
@@ -34,7 +34,6 @@ SPOILT: tuple[tuple[str, str, str, str], ...] = (
     ("assessments", "subject", "", "missing"),
     ("assessments", "assessment_date", "yesterday", "unreadable_date"),
     ("students_enrollment", "course_id", "", "missing"),
-    ("students_enrollment", "enrollment_date", "05/06/2025", "ambiguous_date"),
     ("students_enrollment", "enrollment_date", "14.08.25", "unreadable_date"),
     ("student_progress", "completion_pct", "-5", "out_of_range"),
     ("student_progress", "completion_pct", "140%", "out_of_range"),
@@ -47,6 +46,13 @@ SPOILT: tuple[tuple[str, str, str, str], ...] = (
 # Source, field, a text that the cleaning cannot use, flag; the field is null then, the row stays
 # and says `field:flag`.
 SOFT: tuple[tuple[str, str, str, str], ...] = (
+    ("attendance", "attendance_date", "03/04/2025", "ambiguous_date"),
+    ("attendance", "created_at", "4/3/2025 15:00Z", "ambiguous_date"),
+    ("assessments", "assessment_date", "05-04-2025", "ambiguous_date"),
+    ("assessments", "created_at", "6/4/2025 15:00Z", "ambiguous_date"),
+    ("students_enrollment", "enrollment_date", "05/06/2025", "ambiguous_date"),
+    ("student_progress", "last_activity_at", "7/8/2025 16:30Z", "ambiguous_date"),
+    ("support_tickets", "opened_at", "8/9/2025 09:10Z", "ambiguous_date"),
     ("students_enrollment", "date_of_birth", "03/04/2010", "ambiguous_date"),
     ("students_enrollment", "date_of_birth", "31.02.2010", "unreadable_date"),
     ("students_enrollment", "phone", "(415) 555-0123", "phone_no_region"),

@@ -139,7 +139,8 @@ def _sift(source: Source, rows: Sequence[Placed], known: Mapping[str, set[Value]
         else:
             accepted.append(placed)
     newest = newest_versions(source, accepted)
-    versions = newest_versions(source, accepted, _version_keys(source)).winners
+    dated = [placed for placed in accepted if placed.row.record[source.version_field] is not None]
+    versions = newest_versions(source, dated, _version_keys(source)).winners
     quarantined += [placed.set_aside("conflicting_version") for placed in newest.conflicting]
     counts = Counts(
         rows=len(rows),
@@ -192,9 +193,9 @@ def _rows(source: str, records: Iterable[Record], history: list[Record]) -> tupl
             row["is_present"] = row.pop("status")
         if source == "assessments":
             row["score_pct"] = _share(record["score"], record["max_score"])
-        day = record.get(DAY_FIELDS.get(source, ""))
-        if isinstance(day, date):
-            row["class_id"] = class_on(of_student[record["student_id"]], day)
+        if source in DAY_FIELDS:
+            day, history = record[DAY_FIELDS[source]], of_student[record["student_id"]]
+            row["class_id"] = class_on(history, day) if isinstance(day, date) else None
         rows.append(row)
     return _sorted(rows, SOURCES[source].keys)
 

@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from lake.fencing import keep_out_others
@@ -157,7 +157,7 @@ def label_tickets(
 def _wanted(
     table: LabelTable, store: ObjectStore, key: bytes, choice: Choice, report: LabelReport
 ) -> list[Ticket]:
-    """Tickets to label, newest first; moves and drops rows of the others."""
+    """Tickets to label, newest first, of unknown days last; moves and drops rows of the others."""
     wanted, seen = [], set()
     for ticket in read_tickets(store, key):
         seen.add(ticket.ticket_id)
@@ -173,7 +173,7 @@ def _wanted(
     for ticket_id in sorted(table.ticket_ids - seen):
         table.drop(ticket_id)
         report.gone += 1
-    wanted.sort(key=lambda ticket: (ticket.opened_date, ticket.ticket_id), reverse=True)
+    wanted.sort(key=lambda ticket: (ticket.opened_date or date.min, ticket.ticket_id), reverse=True)
     report.left = len(wanted[choice.limit :]) if choice.limit is not None else 0
     return wanted[: choice.limit]
 

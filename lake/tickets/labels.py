@@ -27,11 +27,14 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """A ticket with its text. digest: of the text, see `_text_digest`."""
+    """A ticket with its text. digest: of the text, see `_text_digest`.
+
+    opened_date: None where nobody knows it.
+    """
 
     ticket_id: str
     student_hash: str
-    opened_date: date
+    opened_date: date | None
     subject: str
     body: str
     digest: str

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from lake.delta_reading import dates_predicate, delta_rows, opened_table
+from lake.delta_reading import PartitionValue, delta_rows, opened_table, values_predicate
 from lake.delta_writing import check_types, declared_table, write_rows
 from lake.errors import LakeError
 from lake.gates import Gate
@@ -81,9 +81,10 @@ class LabelTable:
         self._store = store
         self._gate = gate
         self._fence = fence
-        self._days: dict[date, dict[str, Row]] = {}
-        self._day_of: dict[str, date] = {}
-        self._touched: set[date] = set()
+        # None: of tickets that nobody knows the day of.
+        self._days: dict[date | None, dict[str, Row]] = {}
+        self._day_of: dict[str, date | None] = {}
+        self._touched: set[date | None] = set()
         table = opened_table(store, TICKET_LABELS)
         if table is not None:
             check_types(table, arrow_schema(TICKET_LABELS))
@@ -91,8 +92,9 @@ class LabelTable:
                 self._add(row)
 
     def row(self, ticket_id: str) -> Row | None:
-        day = self._day_of.get(ticket_id)
-        return None if day is None else self._days[day][ticket_id]
+        if ticket_id not in self._day_of:
+            return None
+        return self._days[self._day_of[ticket_id]][ticket_id]
 
     @property
     def ticket_ids(self) -> frozenset[str]:
@@ -105,10 +107,11 @@ class LabelTable:
 
     def drop(self, ticket_id: str) -> None:
         """Nothing happens where the ticket has no row."""
-        day = self._day_of.pop(ticket_id, None)
-        if day is not None:
-            del self._days[day][ticket_id]
-            self._touched.add(day)
+        if ticket_id not in self._day_of:
+            return
+        day = self._day_of.pop(ticket_id)
+        del self._days[day][ticket_id]
+        self._touched.add(day)
 
     def _add(self, row: Row) -> None:
         self._days.setdefault(row["opened_date"], {})[row["ticket_id"]] = row
@@ -122,20 +125,21 @@ class LabelTable:
         """
         import pyarrow as pa
 
-        days = sorted(self._touched)
+        days = sorted(self._touched, key=str)
         if not days:
             return
         rows = [row for day in days for _, row in sorted(self._days.get(day, {}).items())]
         # A ticket has one place in memory, so that no key can come twice.
         found = summary(TICKET_LABELS, rows)
-        self._gate.check_summary(TICKET_LABELS, found, days, duplicates=0)
+        known = [day for day in days if day is not None]
+        self._gate.check_summary(TICKET_LABELS, found, known, duplicates=0)
         self._write(pa.Table.from_pylist(rows, arrow_schema(TICKET_LABELS)), days)
         self._touched.clear()
 
-    def _write(self, rows: pa.Table, days: Sequence[date]) -> None:
+    def _write(self, rows: pa.Table, days: Sequence[PartitionValue]) -> None:
         from deltalake.exceptions import CommitFailedError
 
-        replaced = dates_predicate("opened_date", days)
+        replaced = values_predicate("opened_date", days)
         for attempt in range(WRITE_ATTEMPTS):
             try:
                 table = label_table(self._store, self._fence)

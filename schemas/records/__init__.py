@@ -1,5 +1,5 @@
 """What the school's files of records hold."""
 
-from schemas.records.sources import SOURCES, Field, Source
+from schemas.records.sources import AMBIGUOUS_DATE, SOURCES, Field, Source
 
-__all__ = ["SOURCES", "Field", "Source"]
+__all__ = ["AMBIGUOUS_DATE", "SOURCES", "Field", "Source"]

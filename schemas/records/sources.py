@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 Format = Literal["csv", "json"]
+# The flag of a date whose day and month cannot be told apart: one of the cleaning's FLAGS.
+AMBIGUOUS_DATE = "ambiguous_date"
 
 
 @dataclass(frozen=True)
@@ -14,7 +16,8 @@ class Field:
 
     A header names a field by its name or by one of the aliases, whatever its case, with blanks,
     hyphens or slashes for underscores. A file without a required field's column is refused; a row
-    without its value is kept in bronze and quarantined by the cleaning.
+    without its value is kept in bronze and quarantined by the cleaning. is_date: it names a day or
+    an instant.
     """
 
     name: str
@@ -22,6 +25,7 @@ class Field:
     aliases: tuple[str, ...] = ()
     required: bool = True
     is_identifier: bool = False
+    is_date: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,11 @@ class Source:
     def field_names(self) -> tuple[str, ...]:
         return tuple(field.name for field in self.fields)
 
+    @property
+    def dates(self) -> tuple[str, ...]:
+        """Fields that name a day or an instant."""
+        return tuple(field.name for field in self.fields if field.is_date)
+
 
 STUDENT_ID = Field(
     "student_id",
@@ -65,7 +74,7 @@ STUDENT_ID = Field(
     is_identifier=True,
 )
 COURSE_ID = Field("course_id", "Course, as the LMS names it.", aliases=("course", "course_code"))
-CREATED_AT = Field("created_at", "When the record was made.", aliases=("created",))
+CREATED_AT = Field("created_at", "When the record was made.", aliases=("created",), is_date=True)
 
 STUDENTS = Source(
     name="students",
@@ -78,7 +87,7 @@ STUDENTS = Source(
         Field("class_id", "Class.", ("class",)),
         Field("grade_level", "Year of schooling.", ("grade",)),
         Field("enrollment_status", "Whether the student is enrolled.", ("status",)),
-        Field("updated_at", "Since when the row is true.", ("updated",)),
+        Field("updated_at", "Since when the row is true.", ("updated",), is_date=True),
     ),
     keys=("student_id", "updated_at"),
     version_field="updated_at",
@@ -91,7 +100,7 @@ ATTENDANCE = Source(
     fields=(
         Field("attendance_id", "Identity of the record.", ("id",)),
         STUDENT_ID,
-        Field("attendance_date", "Day.", ("date",)),
+        Field("attendance_date", "Day.", ("date",), is_date=True),
         Field("status", "PRESENT or ABSENT.", ("attendance_status",)),
         CREATED_AT,
     ),
@@ -109,7 +118,7 @@ ASSESSMENTS = Source(
         Field("subject", "Subject."),
         Field("score", "Points reached."),
         Field("max_score", "Points that could be reached.", ("max",)),
-        Field("assessment_date", "Day.", ("date",)),
+        Field("assessment_date", "Day.", ("date",), is_date=True),
         CREATED_AT,
     ),
     keys=("assessment_id",),
@@ -135,11 +144,13 @@ ENROLLMENTS = Source(
         Field("gender", "Gender.", ("sex",), required=False),
         Field(
             "date_of_birth", "Day of birth.", ("dob", "birth_date"), required=False,
-            is_identifier=True,
+            is_identifier=True, is_date=True,
         ),
         Field("location", "Town or region.", ("city",), required=False),
         COURSE_ID,
-        Field("enrollment_date", "Day of enrolment.", ("enrolment_date", "enrolled_on")),
+        Field(
+            "enrollment_date", "Day of enrolment.", ("enrolment_date", "enrolled_on"), is_date=True
+        ),
     ),
     keys=("student_id", "course_id"),
     version_field="enrollment_date",
@@ -162,7 +173,7 @@ PROGRESS = Source(
             "time_spent_minutes", "Time spent, in minutes.", ("time_spent", "minutes"),
             required=False,
         ),
-        Field("last_activity_at", "Last activity.", ("last_activity",)),
+        Field("last_activity_at", "Last activity.", ("last_activity",), is_date=True),
     ),
     keys=("student_id", "course_id", "lesson_id"),
     version_field="last_activity_at",
@@ -179,7 +190,9 @@ COURSES = Source(
         Field("level", "Level.", ("difficulty",), required=False),
         Field("duration_hours", "Length, in hours.", ("duration", "hours"), required=False),
         Field("chapters", "Number of chapters.", ("chapter_count",), required=False),
-        Field("updated_at", "Since when the row is true.", ("updated",), required=False),
+        Field(
+            "updated_at", "Since when the row is true.", ("updated",), required=False, is_date=True
+        ),
     ),
     keys=("course_id",),
     version_field="updated_at",
@@ -194,8 +207,14 @@ TICKETS = Source(
         STUDENT_ID,
         Field("subject", "Subject line.", ("title",), is_identifier=True),
         Field("body", "Text.", ("description", "message"), required=False, is_identifier=True),
-        Field("opened_at", "When it was opened.", ("opened", "created_at")),
-        Field("closed_at", "When it was closed.", ("closed", "resolved_at"), required=False),
+        Field("opened_at", "When it was opened.", ("opened", "created_at"), is_date=True),
+        Field(
+            "closed_at",
+            "When it was closed.",
+            ("closed", "resolved_at"),
+            required=False,
+            is_date=True,
+        ),
         Field("channel", "Way in which it came.", required=False),
     ),
     keys=("ticket_id",),

@@ -53,7 +53,11 @@ GRADE_LEVEL = Column("grade_level", "int", "Year of schooling, 0 (kindergarten) 
 ENROLLMENT_STATUS = Column(
     "enrollment_status", "string", "Whether the student is enrolled.", values=STATUSES
 )
-CREATED_AT = Column("created_at", "timestamp", "When the record was made: its version.")
+# Of a record that is kept although its text does not say which day and which month it means.
+UNDATED = "day and month could not be told apart (quality_flags say so)"
+CREATED_AT = Column("created_at", "timestamp", "When the record was made: its version.", UNDATED)
+OPENED_DATE = Column("opened_date", "date", "UTC day on which the ticket was opened.", UNDATED)
+OPENED_AT = Column("opened_at", "timestamp", "When the ticket was opened: its version.", UNDATED)
 CLASS_THEN = Column(
     "class_id",
     "string",

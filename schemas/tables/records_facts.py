@@ -1,7 +1,7 @@
 """Silver of school records: facts, and the versions of those that pictures look back on."""
 
 from schemas import columns as c
-from schemas.table import Check, Column, Table, between
+from schemas.table import NEVER, Check, Column, Table, between
 from schemas.tables.records_columns import (
     ANALYSTS,
     CHANNELS,
@@ -14,7 +14,10 @@ from schemas.tables.records_columns import (
     IDENTIFIERS,
     IS_STUDENT,
     LINEAGE,
+    OPENED_AT,
+    OPENED_DATE,
     QUALITY_FLAGS,
+    UNDATED,
 )
 
 
@@ -48,6 +51,9 @@ def _versions(fact: Table, version: str, name: str, doc: str, grain: str, *more:
     """
     told = (*fact.keys, version, str(fact.partition_by), *more)
     columns = {column.name: column for column in fact.columns}
+    # A version that has no place in time is in the fact alone.
+    dated = {name: columns[name].with_(nulls=NEVER) for name in (version, str(fact.partition_by))}
+    columns |= dated
     return Table(
         name=name,
         doc=doc,
@@ -61,8 +67,15 @@ def _versions(fact: Table, version: str, name: str, doc: str, grain: str, *more:
     )
 
 
+def _day_of_fact(name: str) -> Column:
+    return Column(name, "date", "Day.", UNDATED)
+
+
 def _month_of(version: str, doc: str) -> Column:
-    return Column("month", "date", doc, formula=f"trunc({version}, 'MM')")
+    return Column("month", "date", doc, UNDATED, formula=f"trunc({version}, 'MM')")
+
+
+CLASS_ON_DAY = CLASS_THEN.with_(nulls="the day is not known")
 
 
 FACT_ATTENDANCE = _fact(
@@ -74,8 +87,8 @@ FACT_ATTENDANCE = _fact(
     (
         Column("attendance_id", "string", "Identity of the record."),
         c.STUDENT_HASH,
-        Column("attendance_date", "date", "Day."),
-        CLASS_THEN,
+        _day_of_fact("attendance_date"),
+        CLASS_ON_DAY,
         Column("is_present", "boolean", "Whether the student was there."),
         CREATED_AT,
     ),
@@ -90,8 +103,8 @@ FACT_ASSESSMENTS = _fact(
     (
         Column("assessment_id", "string", "Identity of the record."),
         c.STUDENT_HASH,
-        Column("assessment_date", "date", "Day."),
-        CLASS_THEN,
+        _day_of_fact("assessment_date"),
+        CLASS_ON_DAY,
         Column("subject", "string", "Subject."),
         Column("score", "double", "Points reached.", unit="points"),
         Column("max_score", "double", "Points that could be reached.", unit="points"),
@@ -113,7 +126,7 @@ FACT_ENROLLMENTS = _fact(
     (
         c.STUDENT_HASH,
         COURSE_ID,
-        Column("enrollment_date", "date", "Day of enrolment: the version of the row."),
+        Column("enrollment_date", "date", "Day of enrolment: the version of the row.", UNDATED),
         _month_of("enrollment_date", "First day of the month of enrollment_date."),
         Column("gender", "string", "Gender.", "not given or not disclosed", values=GENDERS),
         Column("location", "string", "Town or region.", "not given"),
@@ -125,8 +138,8 @@ ENROLLMENT_VERSIONS = _versions(
     FACT_ENROLLMENTS,
     "enrollment_date",
     "silver.enrollment_versions",
-    "Every enrolment that a record ever told: which courses a student took by any day, in whatever "
-    "order the records came.",
+    "Every enrolment of a known day that a record ever told: which courses a student took by any "
+    "day, in whatever order the records came.",
     "one student in one course at one enrollment_date",
     "_identifiers",
 )
@@ -145,7 +158,7 @@ FACT_STUDENT_PROGRESS = _fact(
         Column("completion_pct", "double", "Completed share.", unit="0-1"),
         Column("score", "double", "Score, of 100.", "not given", "points"),
         Column("time_spent_seconds", "double", "Time spent.", "not given", "seconds"),
-        Column("last_activity_at", "timestamp", "Last activity: the version of the row."),
+        Column("last_activity_at", "timestamp", "Last activity: the version of the row.", UNDATED),
         _month_of("last_activity_at", "First day of the UTC month of last_activity_at."),
     ),
     between("completion_pct", 0, 1),
@@ -157,8 +170,8 @@ PROGRESS_VERSIONS = _versions(
     FACT_STUDENT_PROGRESS,
     "last_activity_at",
     "silver.progress_versions",
-    "Every state of every lesson that a record ever told: what a student had completed by any day, "
-    "in whatever order the records came.",
+    "Every state of every lesson that a record of a known time ever told: what a student had "
+    "completed by any day, in whatever order the records came.",
     "one student in one lesson at one last_activity_at",
     "completion_pct",
 )
@@ -173,15 +186,15 @@ FACT_SUPPORT_TICKETS = _fact(
     (
         Column("ticket_id", "string", "Identity of the ticket."),
         c.STUDENT_HASH,
-        Column("opened_date", "date", "UTC day on which it was opened."),
-        Column("opened_at", "timestamp", "When it was opened."),
+        OPENED_DATE,
+        OPENED_AT,
         Column("closed_at", "timestamp", "When it was closed.", "it is open"),
         Column("is_open", "boolean", "Whether it is open."),
         Column(
             "hours_to_close",
             "double",
             "Time from opening to closing.",
-            "it is open, or was closed before it was opened",
+            "it is open, was closed before it was opened, or nobody knows when it was opened",
             "hours",
         ),
         Column("channel", "string", "Way in which it came.", "not given", values=CHANNELS),

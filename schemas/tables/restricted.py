@@ -2,10 +2,16 @@
 
 from schemas import columns as c
 from schemas.table import Column, Table
-from schemas.tables.records_columns import IDENTIFIERS, IS_STUDENT, LINEAGE, RETENTION_DAYS
+from schemas.tables.records_columns import (
+    IDENTIFIERS,
+    IS_STUDENT,
+    LINEAGE,
+    OPENED_AT,
+    OPENED_DATE,
+    RETENTION_DAYS,
+)
 
 REGISTRAR = frozenset({"registrar"})
-OPENED_DATE = Column("opened_date", "date", "UTC day on which the ticket was opened.")
 
 
 def _told_at(field: str) -> Column:
@@ -53,7 +59,7 @@ TICKET_TEXTS = Table(
         Column("ticket_id", "string", "Identity of the ticket."),
         c.STUDENT_HASH,
         OPENED_DATE,
-        Column("opened_at", "timestamp", "When the ticket was opened."),
+        OPENED_AT,
         Column("closed_at", "timestamp", "When the ticket was closed.", "it is open"),
         Column("subject", "string", "Subject line.", sensitivity="identifier"),
         Column("body", "string", "Text.", "not given", sensitivity="identifier"),

@@ -2,7 +2,13 @@
 
 from schemas import columns as c
 from schemas.table import Column, Table, matches
-from schemas.tables.records_columns import ANALYSTS, HEX_64, IS_STUDENT, RETENTION_DAYS
+from schemas.tables.records_columns import (
+    ANALYSTS,
+    HEX_64,
+    IS_STUDENT,
+    OPENED_DATE,
+    RETENTION_DAYS,
+)
 
 # Category → what belongs there. The order decides where the rules find two equally likely.
 CATEGORIES = {
@@ -38,7 +44,7 @@ TICKET_LABELS = Table(
     columns=(
         Column("ticket_id", "string", "Identity of the ticket."),
         c.STUDENT_HASH,
-        Column("opened_date", "date", "UTC day on which the ticket was opened."),
+        OPENED_DATE,
         Column("category", "string", "What the ticket is about.", values=tuple(CATEGORIES)),
         Column("urgency", "string", "How soon it wants an answer.", values=URGENCIES),
         Column("sentiment", "string", "How the writer feels about it.", values=SENTIMENTS),

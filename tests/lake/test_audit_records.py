@@ -16,7 +16,7 @@ from lake.pipelines.journal import Touched
 from lake.pipelines.opened import open_lake
 from lake.pipelines.records.build import build_records
 from lake.pipelines.records.contents import landed_contents, records_journal
-from lake.pipelines.records.received import CONFLICTING
+from lake.pipelines.records.places import CONFLICTING
 from lake.school import School, write_school
 from lake.settings import Settings
 from lake.storage_local import LocalStore

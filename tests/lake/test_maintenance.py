@@ -294,6 +294,33 @@ def write_held(store: ObjectStore) -> None:
         )
 
 
+def test_optimize__leaves_the_partition_of_rows_without_a_value(store: ObjectStore) -> None:
+    table = TABLES["silver.fact_attendance"]
+    day = date(2025, 11, 17)
+    for number in range(FILES):
+        rows = [
+            filled(
+                arrow_schema(table),
+                attendance_id=f"{number}{at}",
+                attendance_date=at,
+                quality_flags=[],
+                _row=number,
+            )
+            for at in (day, None)
+        ]
+        write_deltalake(
+            store.delta_uri(table.path),
+            pa.Table.from_pylist(rows, arrow_schema(table)),
+            mode="append",
+            partition_by="attendance_date",
+            storage_options=store.storage_options,
+        )
+    before = rows_of(store, table.name)
+    outcome = done(store, "optimize")[table.name]
+    assert (outcome.files_before, outcome.files_after) == (2 * FILES, FILES + 1)
+    assert rows_of(store, table.name) == before
+
+
 def test_optimize__joins_partitions_of_any_name_and_vacuum_takes_the_old_ones(
     store: ObjectStore, lake_settings: Settings
 ) -> None:

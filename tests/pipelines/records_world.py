@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from deltalake import DeltaTable
 
 from lake.delta_reading import delta_rows
-from lake.pipelines.records.received import CONFLICTING
+from lake.pipelines.records.places import CONFLICTING
 from lake.school import Delivery, School
 from lake.school.life import Record, Value
 from lake.school.rows import Placed, SetAside
@@ -104,11 +104,15 @@ def gold_of(root: Path) -> dict[str, list[Row]]:
 
 
 def expected_gold(root: Path, limits: Limits | None = None) -> dict[str, list[Row]]:
-    """What gold must hold by the rows of silver."""
+    """What gold must hold by the rows of silver: of those that have a day."""
     store = LocalStore(root)
+    attendance, assessments = (
+        [row for row in rows_of(store, f"silver.fact_{name}") if row[day] is not None]
+        for name, day in (("attendance", "attendance_date"), ("assessments", "assessment_date"))
+    )
     records = Records(
-        rows_of(store, "silver.fact_attendance"),
-        rows_of(store, "silver.fact_assessments"),
+        attendance,
+        assessments,
         rows_of(store, "silver.dim_students"),
     )
     tables = gold_of_records(records, limits or Limits())

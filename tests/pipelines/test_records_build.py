@@ -14,7 +14,7 @@ import pytest
 
 from jobs.build import print_progress
 from lake.pipelines.records.build import RecordsReport, build_records
-from lake.pipelines.records.received import PARENTS
+from lake.pipelines.records.places import PARENTS
 from lake.school import Delivery, School, write_school
 from lake.storage_local import LocalStore
 from schemas.tables import TABLES

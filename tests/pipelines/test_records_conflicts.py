@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from lake.audit_records import audit_records
 from lake.pipelines.records.build import build_records
-from lake.pipelines.records.received import CONFLICTING
+from lake.pipelines.records.places import CONFLICTING
 from lake.settings import Settings
 from lake.storage_local import LocalStore
 from tests.landing.zones import School as Zone

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from typing import Any
 
 import pyarrow as pa
@@ -33,14 +33,14 @@ def ticket(
     subject: str = "Wrong score",
     body: str | None = "I had 18, not 8.",
     student: str = "STU001",
-    opened: date = DAY,
+    opened: date | None = DAY,
 ) -> Row:
     """A row of restricted.ticket_texts."""
     return {
         "ticket_id": ticket_id,
         "student_hash": hash_of(student),
         "opened_date": opened,
-        "opened_at": datetime(opened.year, opened.month, opened.day, 9, tzinfo=UTC),
+        "opened_at": None if opened is None else datetime.combine(opened, time(9), UTC),
         "closed_at": None,
         "subject": subject,
         "body": body,
@@ -74,13 +74,13 @@ def put_school(store: ObjectStore, school: School) -> list[Row]:
         record = placed.row.record
         if placed.row.source == "support_tickets" and placed.row.reason is None:
             opened = record["opened_at"]
-            assert isinstance(opened, datetime)
+            assert opened is None or isinstance(opened, datetime)
             rows[str(record["ticket_id"])] = ticket(
                 str(record["ticket_id"]),
                 str(record["subject"]),
                 None if record["body"] is None else str(record["body"]),
                 str(record["student_id"]),
-                opened.date(),
+                None if opened is None else opened.date(),
             )
     put_tickets(store, list(rows.values()))
     put_directory(store, school.truth.contacts)

@@ -173,6 +173,23 @@ def test_label__another_day_or_student_moves_the_row_and_keeps_the_labels(
     assert {row["_labelled_at"] for row in rows.values()} == {NOW}
 
 
+def test_label__tickets_whose_day_nobody_knows_come_last_and_move_once_it_is_known(
+    store: LocalStore,
+) -> None:
+    put_tickets(store, [ticket("T1", opened=None), ticket("T2"), ticket("T3", opened=None)])
+    counting = Counting()
+    run(store, counting)
+    assert counting.seen == ["T2", "T3", "T1"]
+    put_tickets(store, [ticket("T1"), ticket("T2"), ticket("T3", opened=None)])
+    report = run(store, later=True)
+    assert (report.moved, report.unchanged, report.labelled) == (1, 2, 0)
+    days = {name: row["opened_date"] for name, row in labels_of(store).items()}
+    assert days == {"T1": DAY, "T2": DAY, "T3": None}
+    put_tickets(store, [ticket("T2")])
+    assert run(store, later=True).gone == 2
+    assert set(labels_of(store)) == {"T2"}
+
+
 def test_label__the_newest_first_and_no_more_than_the_limit(store: LocalStore) -> None:
     days = [DAY - timedelta(days=number) for number in range(3)]
     put_tickets(store, [ticket(f"T{n}", opened=day) for n, day in enumerate(days)])

@@ -1,4 +1,4 @@
-"""Which rows of silver.records_quarantine a build judges again. Needs no Spark session."""
+"""Which rows that builds have received are judged again. Needs no Spark session."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from lake.pipelines.journal import Unfinished
 
-# Source to reasons, exactly as they are in silver.records_quarantine.
+# Source to reasons, exactly as they are in silver.records_quarantine. Where one is of a date that
+# could not be told, rows in force whose quality_flags have it are meant, too, and those that they
+# took out of force.
 Again = Mapping[str, frozenset[str]]
 # No source is called that: in the journal such a path is no content.
 PREFIX = "quarantine"

@@ -10,16 +10,10 @@ from pyspark.sql import functions as F
 from lake.pipelines.event_rows import cached
 from lake.pipelines.publication import publish_rows
 from lake.pipelines.records.digest import SEPARATOR, canonical
+from lake.pipelines.records.places import CONFLICTING, HELD, POINTER, QUARANTINE
 from lake.pipelines.records.publish import difference
-from lake.pipelines.records.received import (
-    CONFLICTING,
-    HELD,
-    POINTER,
-    QUARANTINE,
-    Pass,
-    Received,
-    with_missing,
-)
+from lake.pipelines.records.received import Pass, Received
+from lake.pipelines.records.released import QUARANTINED_BEFORE, UNDATED_BEFORE, with_missing
 from lake.pipelines.records.versions import Order, outdone
 from schemas.tables import TABLES
 
@@ -37,7 +31,8 @@ def publish_quarantine(
     tables, source = work.lake.tables, received.report.source
     stored_rows = tables.rows_at_most(QUARANTINE, [source])
     has_losers, has_outdone = news[0], news[1] and stored_rows > 0
-    if not (received.report.quarantined or has_losers or has_outdone):
+    has_reread = received.report.reread > 0 and stored_rows > 0
+    if not (received.report.quarantined or has_losers or has_outdone or has_reread):
         return
     rows = received.rows.where(F.col("reason").isNotNull()).select(
         *POINTER, "reason", F.col("_defect").alias("detail")
@@ -47,6 +42,10 @@ def publish_quarantine(
     declared = tables.declared(TABLES[QUARANTINE], rows.withColumn("source", F.lit(source)))
     stored = tables.declared(TABLES[QUARANTINE], tables.read_days(QUARANTINE, [source]))
     kept = _still_conflicting(stored, outdone(ranked), order) if has_outdone else stored
+    if has_reread and received.again is not None:
+        # What contradicts still is among the new rows.
+        reread = received.again.where(F.col("was") == UNDATED_BEFORE)
+        kept = kept.join(reread.select(*POINTER), list(POINTER), "left_anti")
     # Of each new row an old one may lose.
     at_most = 2 * received.report.rows + stored_rows
     others = kept.join(declared.select(*POINTER), list(POINTER), "left_anti")
@@ -61,7 +60,7 @@ def note_passed(work: Pass, received: Received) -> None:
     """
     if received.again is None or not received.report.replayed:
         return
-    again = received.again.where("NOT is_held").select(*POINTER)
+    again = received.again.where(F.col("was") == QUARANTINED_BEFORE).select(*POINTER)
     passed = received.rows.where(F.col("reason").isNull()).join(again, list(POINTER), "left_semi")
     by_content = passed.groupBy("_content_hash").agg(F.collect_list("_row").alias("_row"))
     work.passed[received.report.source] = by_content.toArrow()

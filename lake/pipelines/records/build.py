@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 from lake.gates import Gate
 from lake.pipelines.identity import (
     check_student_ids,
+    date_orders,
     has_other_rules,
     keep_rules,
     other_conventions,
@@ -26,15 +27,9 @@ from lake.pipelines.records.contents import Content, pending_contents, records_j
 from lake.pipelines.records.facts import build_target
 from lake.pipelines.records.gold import CLASSES, RISKS, fact_days, is_derived, publish_gold
 from lake.pipelines.records.people import build_students, publish_directory
+from lake.pipelines.records.places import HELD, PARENTS, QUARANTINE
 from lake.pipelines.records.publish import Published
-from lake.pipelines.records.received import (
-    HELD,
-    PARENTS,
-    QUARANTINE,
-    Pass,
-    SourceReport,
-    receive,
-)
+from lake.pipelines.records.received import Pass, SourceReport, receive
 from lake.pipelines.records.targets import TARGETS
 from lake.pipelines.records.touch import Moved, Touch
 from lake.progress import Progress, silent
@@ -50,6 +45,7 @@ ORDER = (
     "students", "course_catalog", "students_enrollment", "attendance", "assessments",
     "student_progress", "support_tickets",
 )  # fmt: skip
+LABELS = "silver.ticket_labels"
 CONTACTS = ("student_name", "email", "phone", "date_of_birth")
 
 
@@ -88,7 +84,8 @@ def build_records(
 
     None where there are none; with `rederive` all of gold is derived anew from silver in any case,
     and of it what tells risk where the rules are others than those that it was derived by.
-    `again`: rows of quarantine that are judged like rows of new files, and leave it if they pass.
+    `again`: rows of quarantine that are judged like rows of new files, and leave it if they pass;
+    where it names dates that could not be told, rows that were taken without them are read again.
     Which files come in one build, and in which order, makes no difference to any row. What a
     killed build left half done is derived anew: silver from its own rows, and all of gold, as
     nothing tells which of its days and students the build had changed. Raises GateFailed where a
@@ -100,6 +97,8 @@ def build_records(
         check_student_ids(lake.store, school)
         for target in TARGETS:
             lake.tables.check_partition(target.name)
+            lake.tables.allow_nulls(target.name)
+        lake.tables.allow_nulls(LABELS)
         journal = records_journal(lake.store, lake.tables.fence)
         unfinished = journal.unfinished()
         contents = pending_contents(lake.store, journal, unfinished)
@@ -111,11 +110,15 @@ def build_records(
             progress("repairing what an unfinished build left")
         if has_new_rules:
             progress("the rules of risk were changed (LMSLAKE_RISK_…): all days are judged anew")
-        if contents and (others := other_conventions(lake.store, school)):
+        orders = date_orders(lake.store)
+        others = other_conventions(lake.store, school) if contents or again else []
+        if contents and others:
             progress(
                 f"WARNING: rows of this lake were built under another {', '.join(others)}; they "
                 "keep what was made of them (docs/runbook.md, “A convention changed”)"
             )
+        # What was read by another order has a day, and keeps it.
+        rereads = school.date_order is not None and orders <= {school.date_order}
         is_whole = bool(unfinished) or rederive or not is_derived(lake.tables)
         has_parents = not {*again, *(content.source for content in contents)}.isdisjoint(PARENTS)
         hashes = frozenset(content.content_hash for content in contents)
@@ -123,7 +126,7 @@ def build_records(
         with Gate(lake.store, report.build_id) as gate:
             work = Pass(
                 lake, gate, school, bool(unfinished), has_parents, Touch(is_whole), ExitStack(),
-                again,
+                rereads, again,
             )  # fmt: skip
             _build(work, journal, contents, report, rules, progress, judges_all=has_new_rules)
         for left in unfinished:

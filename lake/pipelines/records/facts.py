@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from lake.delta_reading import PartitionValue
 from lake.pipelines.event_rows import cached
 from lake.pipelines.publication import publish_rows
 from lake.pipelines.records.aside import publish_quarantine
@@ -37,8 +38,8 @@ def build_target(
     Returns the days that changed, of a table that has days. Notes in work.touch what gold follows
     from.
     """
-    rows = _ranked(work, target, received.good) if received else None
-    touched: set[date | str] = set()
+    rows = _ranked(work, target, received) if received else None
+    touched: set[PartitionValue] = set()
     taken = 0
     if received and rows is not None:
         taken, places, news = _counted(target, rows, received)
@@ -59,13 +60,13 @@ def build_target(
     return days
 
 
-def _ranked(work: Pass, target: Target, good: DataFrame) -> DataFrame:
-    new = good.withColumns({name: make() for name, make in target.derived.items()})
-    new = cached(new.select(*target.columns), work.caches)
+def _ranked(work: Pass, target: Target, received: Received) -> DataFrame:
+    rereads = received.report.reread > 0
+    new = cached(target.rows(received.good), work.caches)
     keys = list(target.table.keys)
     old = _old_rows(work, target, new).select(*target.columns)
     old = old.join(new.select(*keys).distinct(), keys, "left_semi").select(*target.columns)
-    return cached(ranked(new, old, target.order), work.caches)
+    return cached(ranked(new, old, target.order, rereads=rereads), work.caches)
 
 
 def _old_rows(work: Pass, target: Target, new: DataFrame) -> DataFrame:
@@ -89,30 +90,31 @@ def _old_rows(work: Pass, target: Target, new: DataFrame) -> DataFrame:
     return tables.read_between(target.name, key, first, last)
 
 
-def _values(rows: DataFrame, column: str) -> list[date | str]:
+def _values(rows: DataFrame, column: str) -> list[PartitionValue]:
     return [row[0] for row in rows.select(column).distinct().collect()]
 
 
 def _counted(
     target: Target, rows: DataFrame, received: Received
-) -> tuple[int, set[date | str], tuple[bool, bool]]:
+) -> tuple[int, set[PartitionValue], tuple[bool, bool]]:
     """How many rows are taken, the partitions that they lie in and come from, and `news_aside`."""
     partition = target.table.partition_by
     is_taken = (F.col("rank") == 1) & ~F.col("is_old")
-    places = F.col(partition) if partition else F.lit(None).cast("string")
-    came_from = F.col("old_partition") if partition else places
+    # As structs: a set of plain values has no null.
+    place = F.struct(F.col(partition) if partition else F.lit(None).cast("string"))
     counted, now, before, has_losers, has_outdone = rows.agg(
         F.array(*counts()),
-        F.collect_set(F.when(is_taken, places)),
-        F.collect_set(F.when(is_taken, came_from)),
+        F.collect_set(F.when(is_taken, place)),
+        F.collect_set(F.when(is_taken, F.col("old_partition"))),
         *news_aside(),
     ).collect()[0]
     if target.is_counted:
         received.report.count(counted)
-    return counted[0], {*now, *before}, (has_losers, has_outdone)
+    places = {value for (value,) in (*now, *before)} if partition else set()
+    return counted[0], places, (has_losers, has_outdone)
 
 
-def _stale_days(work: Pass, name: str, day: str, moved: Moved) -> set[date | str]:
+def _stale_days(work: Pass, name: str, day: str, moved: Moved) -> set[PartitionValue]:
     """Days on which the table says another class of the students than silver.dim_students."""
     tables = work.lake.tables
     days = [at for at in tables.days(name) if moved.since is None or at >= moved.since]
@@ -132,7 +134,7 @@ def _publish(
     work: Pass,
     target: Target,
     rows: DataFrame | None,
-    touched: set[date | str],
+    touched: set[PartitionValue],
     taken: int,
 ) -> None:
     tables, table = work.lake.tables, target.table

@@ -34,7 +34,7 @@ def with_register(
     """Adds what the register says of the student at the end of the UTC day in the column `day`.
 
     students: rows of silver.dim_students; names: columns of it. Days before the first row get
-    that one's values.
+    that one's values, rows without a day none.
     """
     begun = F.struct("valid_from", *names)
     of_student = students.groupBy("student_hash").agg(
@@ -51,7 +51,8 @@ def _row_at_end_of(day: Column) -> Column:
     end = F.date_add(day, 1).cast("timestamp")
     history = F.col("history")
     begun = F.filter(history, lambda row: row["valid_from"] < end)
-    return F.coalesce(F.get(begun, F.size(begun) - 1), F.get(history, F.lit(0)))
+    row = F.coalesce(F.get(begun, F.size(begun) - 1), F.get(history, F.lit(0)))
+    return F.when(day.isNotNull(), row)
 
 
 def history_changes(new: DataFrame, old: DataFrame) -> DataFrame:

@@ -88,7 +88,7 @@ def _collected(work: Pass, students: DataFrame, since: date | None) -> Moved | N
 def publish_directory(work: Pass, good: DataFrame, fields: Sequence[str], told_at: Column) -> None:
     """Add what the rows tell of students: per field the newest that is not null."""
     # In the order of versions.py: particulars are those of the row in force, where it has any.
-    at = F.date_format(told_at.cast("timestamp"), INSTANT)
+    at = F.coalesce(F.date_format(told_at.cast("timestamp"), INSTANT), F.lit(""))
     version = F.concat_ws(" ", at, "_digest", "_identifiers")
     told = good.select("student_hash", *fields, version.alias("version"))
     students = told.select("student_hash").distinct()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import reduce
+from operator import and_
 from typing import TYPE_CHECKING
 
-from pyspark.sql import Column
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from lake.pipelines.records.versions import Order
@@ -47,6 +49,15 @@ class Target:
         return [
             name for name in self.table.column_names if not self.class_day or name != "class_id"
         ]
+
+    def rows(self, good: DataFrame) -> DataFrame:
+        """Of clean rows those that the table can take, with its columns.
+
+        A version that has no place in time has no key here: it is in the fact alone.
+        """
+        derived = good.withColumns({name: make() for name, make in self.derived.items()})
+        has_key = reduce(and_, (F.col(name).isNotNull() for name in self.table.keys))
+        return derived.where(has_key).select(*self.columns)
 
     @property
     def order(self) -> Order:

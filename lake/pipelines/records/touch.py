@@ -41,11 +41,14 @@ class Touch:
     def add(self, rows: DataFrame, day: str) -> None:
         """Note the facts that changed: student_hash, and their day in the column `day`.
 
+        One without a day is in no row of gold.
+
         Collected: what a change displaces can't be told any more once it is published.
         """
         if self.is_whole:
             return
-        told = rows.groupBy("student_hash").agg(F.min(day).alias("since")).toArrow()
+        dated = rows.where(F.col(day).isNotNull())
+        told = dated.groupBy("student_hash").agg(F.min(day).alias("since")).toArrow()
         if told.num_rows:
             self.facts.append(told.cast(FACTS))
 

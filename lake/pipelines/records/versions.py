@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from lake.pipelines.records.received import POINTER
+from lake.pipelines.records.places import POINTER
 
 
 @dataclass(frozen=True)
@@ -39,26 +39,39 @@ class Order:
         return F.struct(*self.versions, "_digest", *self.ties)
 
 
-def ranked(new: DataFrame, old: DataFrame, order: Order) -> DataFrame:
+def ranked(new: DataFrame, old: DataFrame, order: Order, *, rereads: bool = False) -> DataFrame:
     """New rows beside the old ones of their keys. Both have the same columns.
 
     Out: also is_old, rank (1: in force), is_same (says what the row in force says), contradicts
     (says another thing, and is of its version), repeats (says what another row of the key says,
-    too) and old_partition (where the old row of the key lies, null where there is none).
+    too) and old_partition (a struct of where the old row of the key lies, null where there is
+    none).
+
+    rereads: new rows may be of received rows that old ones were made of, when a date of theirs
+    could not be told. Where that one says another thing now, the old row makes way.
     """
     rows = new.withColumn("is_old", F.lit(False)).unionByName(old.withColumn("is_old", F.lit(True)))
     of_key = Window.partitionBy(*order.keys)
-    by_rank = of_key.orderBy(*_precedence(order, "quality_flags" in new.columns))
-    place = F.col(order.partition) if order.partition else F.lit(0)
     says, version = order.says, order.version
-    is_same = says.eqNullSafe(F.first(says).over(by_rank))
+    precedence = _precedence(order, "quality_flags" in new.columns)
+    makes_way = F.lit(False)
+    if rereads:
+        of_row = Window.partitionBy(*order.keys, *POINTER)
+        now = F.max(F.when(~F.col("is_old"), says)).over(of_row)
+        makes_way = F.col("is_old") & now.isNotNull() & ~now.eqNullSafe(says)
+        rows = rows.withColumn("makes_way", makes_way)
+        makes_way = F.col("makes_way")
+        precedence = [F.asc(makes_way), *precedence]
+    by_rank = of_key.orderBy(*precedence)
+    place = F.col(order.partition) if order.partition else F.lit(0)
+    is_same = makes_way | says.eqNullSafe(F.first(says).over(by_rank))
     return rows.withColumns(
         {
             "rank": F.row_number().over(by_rank),
             "is_same": is_same,
             "contradicts": ~is_same & version.eqNullSafe(F.first(version).over(by_rank)),
             "repeats": says.eqNullSafe(F.lag(says).over(by_rank)),
-            "old_partition": F.max(F.when(F.col("is_old"), place)).over(of_key),
+            "old_partition": F.max(F.when(F.col("is_old"), F.struct(place))).over(of_key),
         }
     )
 

@@ -9,6 +9,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from lake.transforms.records.outcome import FLAGS, Rule
+from schemas.records import AMBIGUOUS_DATE
 
 DEFECT = "_defect"
 
@@ -46,14 +47,17 @@ class RowCheck:
 class Cleaning:
     """How the rows of one source are cleaned.
 
-    rules: field → column and rule. required: fields without whose value a row is rejected.
-    derived: column → expression over the cleaned columns (a function: making one needs Spark).
+    rules: field → column and rule. required: fields without whose value a row is rejected; but
+    where the value of one of `undated` is missing because day and month cannot be told apart, the
+    row is kept without it. derived: column → expression over the cleaned columns (a function:
+    making one needs Spark).
     """
 
     rules: Mapping[str, Clean]
     required: tuple[str, ...]
     checks: tuple[RowCheck, ...] = ()
     derived: Mapping[str, Callable[[], Column]] = field(default_factory=dict)
+    undated: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if unknown := set(self.required) - set(self.rules):
@@ -98,12 +102,16 @@ def first_hard_failure(cleaning: Cleaning) -> Column:
     `field:flag` of the first required field without a value, `field:missing` where the text was
     empty, or the name of the first hard check that fails.
     """
-    reasons = [
-        F.when(F.col(cleaning.rules[name].column).isNull(), _reason(name))
-        for name in cleaning.required
-    ]
+    reasons = [F.when(_is_missing(cleaning, name), _reason(name)) for name in cleaning.required]
     hard = [F.when(check.fails(), check.name) for check in cleaning.checks if check.is_hard]
     return F.coalesce(*reasons, *hard, F.lit(None).cast("string"))
+
+
+def _is_missing(cleaning: Cleaning, name: str) -> Column:
+    is_null = F.col(cleaning.rules[name].column).isNull()
+    if name not in cleaning.undated:
+        return is_null
+    return is_null & ~F.array_contains("quality_flags", f"{name}:{AMBIGUOUS_DATE}")
 
 
 def _items(cleaning: Cleaning) -> list[tuple[str, Clean]]:

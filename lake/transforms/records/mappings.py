@@ -26,12 +26,17 @@ from lake.transforms.records.words import (
 )
 from schemas.records.sources import SOURCES
 
+# A range of a student's history begins at some instant: a row without one cannot be kept.
+HISTORIES = ("students",)
 MINUTES = ("min", "mins", "minute", "minutes")
 HOURS = ("h", "hr", "hrs", "hour", "hours")
 
 
 def cleaning(source: str, conventions: Conventions | None = None) -> Cleaning:
-    """The cleaning of one of SOURCES. A field that the source requires is required here."""
+    """The cleaning of one of SOURCES. A field that the source requires is required here.
+
+    But for HISTORIES a date may be missing whose day and month cannot be told apart.
+    """
     return CLEANINGS[source](conventions or Conventions())
 
 
@@ -169,7 +174,8 @@ def _cleaning(
     derived: Mapping[str, Callable[[], Column]] | None = None,
 ) -> Cleaning:
     required = tuple(field.name for field in SOURCES[source].fields if field.required)
-    return Cleaning(rules, required, checks, derived or {})
+    undated = () if source in HISTORIES else SOURCES[source].dates
+    return Cleaning(rules, required, checks, derived or {}, undated)
 
 
 def _student_id(school: Conventions) -> Rule:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
+from schemas.records import AMBIGUOUS_DATE
+
 # A rule takes a column of text and gives a column of struct<value, flag>.
 Rule = Callable[[Column], Column]
 
@@ -24,7 +26,7 @@ FLAGS = {
     "after_enrollment_date": "the student was born after the enrolment",
     "above_max_score": "the score is greater than the points that could be reached",
     "ragged_row": "the row has more or fewer fields than the header",
-    "ambiguous_date": "day and month cannot be told apart, and no date order is set",
+    AMBIGUOUS_DATE: "day and month cannot be told apart, and no date order is set",
     "unreadable_date": "no such day or time, a year of two digits, or no date at all",
     "ambiguous_number": "the comma may be a decimal comma or part a thousand",
     "unreadable_number": "no number",

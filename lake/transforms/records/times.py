@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 from lake.transforms.clean import has_no_offset
 from lake.transforms.records.folding import fold, is_nothing
 from lake.transforms.records.outcome import flag_named, let, outcome
+from schemas.records import AMBIGUOUS_DATE
 
 DateOrder = Literal["dmy", "mdy"]
 FIRST_DAY, LAST_DAY = "1900-01-01", "2199-12-31"
@@ -130,7 +131,7 @@ def _parts(folded: Column, date_order: DateOrder | None) -> Column:
         numbers = (
             F.when((a > 12) | (a == b) | (a == 0) | (b == 0), day_first)
             .when(b > 12, month_first)
-            .otherwise(_no_parts("ambiguous_date"))
+            .otherwise(_no_parts(AMBIGUOUS_DATE))
         )
     else:
         numbers = day_first if date_order == "dmy" else month_first

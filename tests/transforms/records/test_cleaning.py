@@ -20,12 +20,15 @@ from lake.transforms.records.cleaning import (
 from lake.transforms.records.conventions import Conventions
 from lake.transforms.records.ids import clean_id
 from lake.transforms.records.mappings import CLEANINGS, cleaning
+from lake.transforms.records.times import clean_date, clean_instant
 from schemas.records.sources import SOURCES
 
 SCHOOL = Conventions(date_order="dmy", phone_region="GB", locations={"NYC": "New York"})
 
 
-def cleaned(spark: SparkSession, source: str, *changes: dict[str, Any]) -> list[dict[str, Any]]:
+def cleaned(
+    spark: SparkSession, source: str, *changes: dict[str, Any], school: Conventions = SCHOOL
+) -> list[dict[str, Any]]:
     """The good row of the source with each of the changes, cleaned; instants as text."""
     fields = SOURCES[source].field_names
     rows = [
@@ -34,7 +37,7 @@ def cleaned(spark: SparkSession, source: str, *changes: dict[str, Any]) -> list[
     ]
     types = ", ".join(f"{name} string" for name in fields)
     frame = spark.createDataFrame(rows, f"_row int, _defect string, {types}")
-    rules = cleaning(source, SCHOOL)
+    rules = cleaning(source, school)
     out = with_clean(frame, rules)
     assert out.columns == ["_row", "_defect", *rules.columns]
     texts = {name: F.col(name).cast("string") for name, kind in out.dtypes if kind == "timestamp"}
@@ -179,6 +182,37 @@ def test_with_clean__rows_of_every_source(spark: SparkSession, source: str) -> N
     assert good == {**CLEAN[source], "quality_flags": [], "failure": None}
     found = [(row["quality_flags"], row["failure"]) for row in doubtful]
     assert found == [(flags, failure) for _, flags, failure in DOUBTS[source]]
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_with_clean__keeps_rows_whose_day_and_month_cannot_be_told(
+    spark: SparkSession, source: str
+) -> None:
+    """But a history begins at an instant; another doubt about a required date is still hard."""
+    dates = SOURCES[source].dates
+    sound = dict.fromkeys(dates, "2025-09-12T08:00:00Z")
+    ambiguous = [sound | {name: "9/12/2025 08:00Z"} for name in dates]
+    unreadable = [sound | {name: "12/2025"} for name in dates]
+    rows = cleaned(spark, source, *ambiguous, *unreadable, school=Conventions())
+    required = cleaning(source).required
+    for name, doubtful, bad in zip(dates, rows, rows[len(dates) :], strict=False):
+        flag, worse = f"{name}:ambiguous_date", f"{name}:unreadable_date"
+        assert doubtful[name] is None
+        assert flag in doubtful["quality_flags"]
+        assert doubtful["failure"] == (flag if source == "students" else None)
+        assert worse in bad["quality_flags"]
+        assert bad["failure"] == (worse if name in required else None)
+
+
+def test_sources__name_their_dates() -> None:
+    for name, source in SOURCES.items():
+        rules = ((field, clean.rule) for field, clean in cleaning(name).rules.items())
+        read = (
+            field
+            for field, rule in rules
+            if getattr(rule, "func", None) in (clean_date, clean_instant)
+        )
+        assert tuple(read) == source.dates
 
 
 def test_cleanings__read_every_field_and_require_what_the_source_requires() -> None:
