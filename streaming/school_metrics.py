@@ -86,6 +86,12 @@ class SchoolMetrics:
             ("source", "reason"),
             registry=registry,
         )
+        self.undated = Counter(
+            "lmslake_school_undated_rows",
+            "Those of them with a date whose day and month cannot be told: LMSLAKE_DATE_ORDER.",
+            ("source",),
+            registry=registry,
+        )
         self.newest_day = Gauge(
             "lmslake_school_newest_day_timestamp_seconds",
             "Start of the newest day whose facts a build has changed.",
@@ -113,6 +119,7 @@ class SchoolMetrics:
         for told in report.sources:
             for outcome in OUTCOMES:
                 self.rows.labels(told.source, outcome).inc(getattr(told, outcome))
+            self.undated.labels(told.source).inc(told.undated)
             for reason, count in told.reasons.items():
                 self.quarantined.labels(told.source, reason).inc(count)
         self._newest = max([self._newest, *report.days])

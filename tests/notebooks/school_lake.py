@@ -7,7 +7,7 @@ Spark, a few seconds. Tests of builds show that builds give the same.
 from __future__ import annotations
 
 import random
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from lake.school import School, write_school
@@ -29,7 +29,8 @@ def write_school_lake(root: Path, folder: Path) -> None:
     records = Records(tables[ATTENDANCE], tables[ASSESSMENTS], tables[STUDENTS])
     tables |= {name: list(rows) for name, rows in gold_of_records(records, Limits()).items()}
     tables[ACTIVITY] = _behaviour(tables)
-    last = max(row["attendance_date"] for row in tables[ATTENDANCE])
+    days = (row["attendance_date"] for row in tables[ATTENDANCE])
+    last = max(day for day in days if day is not None)
     lineage = {"_derived_at": datetime.now(UTC), "_inputs": "made up"}
     pictures = [picture | lineage for picture in student_360(tables, last)]
     write_world(root, tables | {"gold.student_360": pictures})
@@ -42,14 +43,19 @@ def _silver(school: School) -> dict[str, list[Row]]:
     }
     for name in (PROGRESS, "silver.progress_versions"):
         for state in tables[name]:
-            state["month"] = state["last_activity_at"].date().replace(day=1)
+            state["month"] = _month(state["last_activity_at"])
     for name in ("silver.fact_enrollments", "silver.enrollment_versions"):
         for enrolment in tables[name]:
-            enrolment["month"] = enrolment["enrollment_date"].replace(day=1)
+            enrolment["month"] = _month(enrolment["enrollment_date"])
     for ticket in tables[TICKETS]:
         is_open = ticket["closed_at"] is None
-        ticket |= {"opened_date": ticket["opened_at"].date(), "is_open": is_open}
+        opened = ticket["opened_at"]
+        ticket |= {"opened_date": opened and opened.date(), "is_open": is_open}
     return tables
+
+
+def _month(moment: date | None) -> date | None:
+    return None if moment is None else date(moment.year, moment.month, 1)
 
 
 def _behaviour(tables: dict[str, list[Row]]) -> list[Row]:
@@ -57,7 +63,7 @@ def _behaviour(tables: dict[str, list[Row]]) -> list[Row]:
     rng = random.Random(SEED)
     rows = []
     for fact in tables[ATTENDANCE]:
-        if fact["is_present"] and rng.random() < 0.6:
+        if fact["attendance_date"] and fact["is_present"] and rng.random() < 0.6:
             attempts = rng.randrange(6)
             rows.append(
                 {

@@ -69,7 +69,8 @@ def _in_force(versions: Iterable[Row], as_of: date) -> Row | None:
 
 
 def _window(rows: Iterable[Row], day: str, as_of: date, days: int) -> list[Row]:
-    return [row for row in rows if as_of - timedelta(days=days) < row[day] <= as_of]
+    since = as_of - timedelta(days=days)
+    return [row for row in rows if row[day] is not None and since < row[day] <= as_of]
 
 
 def _known_us(rows: Sequence[Row], as_of: date, days: int) -> int:
@@ -177,8 +178,10 @@ def _lessons(rows: Sequence[Row], as_of: date) -> Row:
 
 
 def _is_open(ticket: Row, as_of: date) -> bool:
-    closed = ticket["closed_at"]
-    return ticket["opened_at"].date() <= as_of and (closed is None or closed.date() > as_of)
+    opened, closed = ticket["opened_at"], ticket["closed_at"]
+    if opened is None:
+        return False
+    return opened.date() <= as_of and (closed is None or closed.date() > as_of)
 
 
 def _risk(

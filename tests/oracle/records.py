@@ -37,6 +37,13 @@ class Records:
     assessments: Sequence[Row]
     students: Sequence[Row]
 
+    def dated(self) -> Records:
+        return Records(
+            [row for row in self.attendance if row["attendance_date"] is not None],
+            [row for row in self.assessments if row["assessment_date"] is not None],
+            self.students,
+        )
+
     def pairs(self) -> set[tuple[date, str]]:
         """(day, student) with any fact."""
         return {
@@ -46,7 +53,8 @@ class Records:
 
 
 def gold_of_records(records: Records, limits: Limits) -> dict[str, list[Row]]:
-    """Every table of gold by its name."""
+    """Every table of gold by its name: facts without a day are in none."""
+    records = records.dated()
     classes = class_daily(records)
     months = student_months(records)
     return {

@@ -25,6 +25,11 @@ DAYS = 150
 MIDNIGHT = time(tzinfo=UTC)
 # What a picture is about; further columns of the tables say nothing to it.
 FACT = {"quality_flags": [], "created_at": datetime(2025, 1, 1, tzinfo=UTC)}
+UNDATED = {
+    "silver.fact_attendance": ("attendance_date", "class_id"),
+    "silver.fact_assessments": ("assessment_date", "class_id"),
+    "silver.fact_support_tickets": ("opened_date", "opened_at"),
+}
 PLACES = ("date", "attendance_date", "assessment_date", "opened_date", "as_of_date")
 
 
@@ -110,6 +115,15 @@ def _records(rng: random.Random, world: World, student: str) -> None:
             _progress(rng, world, student, {"course_id": course, "lesson_id": f"L{lesson}"})
     for number in range(rng.randint(0, 4)):
         _ticket(rng, world, student, f"{student[:8]}-{number}")
+    _undate(rng, world)
+
+
+def _undate(rng: random.Random, world: World) -> None:
+    """Of some of the newest rows nobody knows the day any more: no picture tells of them."""
+    for name, columns in UNDATED.items():
+        for row in world[name][-3:]:
+            if rng.random() < 0.1:
+                row |= dict.fromkeys(columns)
 
 
 def _progress(rng: random.Random, world: World, student: str, lesson: Row) -> None:

@@ -146,6 +146,11 @@ def test_records_stream__tells_what_became_of_the_rows(both: Both) -> None:
                 getattr(s, outcome) for r in both.reports for s in r.sources if s.source == source
             ]
             assert told[source, outcome] == sum(counts)
+        undated = sum(s.undated for r in both.reports for s in r.sources if s.source == source)
+        assert bool(undated) == (source not in ("students", "course_catalog"))
+        assert undated == both.world.metrics.registry.get_sample_value(
+            "lmslake_school_undated_rows_total", {"source": source}
+        )
     newest = max(max(report.days) for report in both.reports)
     value = both.world.metrics.registry.get_sample_value(
         "lmslake_school_newest_day_timestamp_seconds"
