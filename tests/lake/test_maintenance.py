@@ -51,6 +51,8 @@ from tests.services import Minio
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+    from schemas.table import Table
+
 EVENTS = TABLES["silver.events"]
 SESSIONS = TABLES["silver.sessions"]
 DAYS = (date(2025, 9, 1), date(2025, 9, 2))
@@ -285,13 +287,17 @@ def write_held(store: ObjectStore) -> None:
             )
             for place in PLACES
         ]
-        write_deltalake(
-            store.delta_uri(table.path),
-            pa.Table.from_pylist(rows, arrow_schema(table)),
-            mode="append",
-            partition_by="source",
-            storage_options=store.storage_options,
-        )
+        append_rows(store, table, rows)
+
+
+def append_rows(store: ObjectStore, table: Table, rows: list[dict[str, Any]]) -> None:
+    write_deltalake(
+        store.delta_uri(table.path),
+        pa.Table.from_pylist(rows, arrow_schema(table)),
+        mode="append",
+        partition_by=table.partition_by,
+        storage_options=store.storage_options,
+    )
 
 
 def test_optimize__leaves_the_partition_of_rows_without_a_value(store: ObjectStore) -> None:
@@ -308,13 +314,7 @@ def test_optimize__leaves_the_partition_of_rows_without_a_value(store: ObjectSto
             )
             for at in (day, None)
         ]
-        write_deltalake(
-            store.delta_uri(table.path),
-            pa.Table.from_pylist(rows, arrow_schema(table)),
-            mode="append",
-            partition_by="attendance_date",
-            storage_options=store.storage_options,
-        )
+        append_rows(store, table, rows)
     before = rows_of(store, table.name)
     outcome = done(store, "optimize")[table.name]
     assert (outcome.files_before, outcome.files_after) == (2 * FILES, FILES + 1)
