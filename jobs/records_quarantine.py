@@ -148,15 +148,12 @@ def replay(**chosen: Any) -> None:
     Exit code 0: replayed, or nothing to do; 1: a gate stopped a table, or another fault.
     """
     from jobs.records import build_landed, print_report
-    from lake.records_quarantine import again_of, aside_counts
+    from lake.records_quarantine import again_of, aside_counts, kept_sources
     from lake.settings import Settings
 
     settings, selection = Settings.from_env(), _selection(**chosen)
-    again = again_of(
-        aside_counts(settings, selection),
-        selection,
-        has_date_order=settings.school.date_order is not None,
-    )
+    kept = kept_sources(settings) if settings.school.date_order else ()
+    again = again_of(aside_counts(settings, selection), selection, kept)
     if not again:
         click.echo("Nothing that fits lies in quarantine and can be judged again.")
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 
 from lake.pipelines.event_rows import cached
+from lake.pipelines.identity import known_conventions
 from lake.pipelines.records.aside import conflicting
 from lake.pipelines.records.people import VERSION_ORDER, VERSIONS
 from lake.pipelines.records.places import HELD, POINTER, QUARANTINE
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
     from lake.pipelines.opened import Lake
+    from lake.transforms.records.conventions import Conventions
 
 # Sources and the tables that take their rows; the last one of a source is the one that counts.
 TAKEN_BY = (("students", VERSIONS), *((target.source, target.name) for target in TARGETS))
@@ -40,11 +43,29 @@ def lost_rows(lake: Lake, source: str, name: str, rest: pa.Table) -> list[Lost]:
     """Those of the rows that a build would take into the table, or set aside, were it to see them.
 
     rest: rows of bronze (fields as text, _defect, POINTER) that neither the lineage of the table
-    nor quarantine nor held rows name. They are cleaned as a build cleans them.
+    nor quarantine nor held rows name. They are cleaned as a build cleans them: where conventions
+    were changed nothing tells under which a row was built, and one is lost that is so under all.
     """
+    told: list[Lost] | None = None
+    for school in known_conventions(lake.store, lake.settings.school):
+        lost = _lost(lake, school, source, name, rest)
+        places = {(row.content_hash, row.row) for row in lost}
+        told = lost if told is None else [r for r in told if (r.content_hash, r.row) in places]
+        if not told:
+            return []
+        rest = _of_places(rest, places)
+    return told or []
+
+
+def _of_places(rows: pa.Table, places: Set[tuple[str, int]]) -> pa.Table:
+    pointers = zip(*(rows[name].to_pylist() for name in POINTER), strict=True)
+    return rows.take([n for n, pointer in enumerate(pointers) if pointer in places])
+
+
+def _lost(lake: Lake, school: Conventions, source: str, name: str, rest: pa.Table) -> list[Lost]:
     with ExitStack() as caches:
         stored = lake.spark.createDataFrame(rest)
-        rows = cached(clean_rows(lake, lake.settings.school, source, stored), caches)
+        rows = cached(clean_rows(lake, school, source, stored), caches)
         rejected = rows.where(F.col("reason").isNotNull())
         good = rows.where(F.col("reason").isNull())
         compared, order, is_counted = _compared(lake, name, good)

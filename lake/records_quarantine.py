@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -202,17 +202,23 @@ def _rows(
         )  # fmt: skip
 
 
+def kept_sources(settings: Settings) -> list[str]:
+    """Sources of which the lake has rows that may be undated."""
+    store = existing_store(settings)
+    return [source for source, table in KEPT.items() if is_written(table, store)]
+
+
 def again_of(
-    counts: Collection[AsideCount], selection: RecordsSelection, *, has_date_order: bool
+    counts: Collection[AsideCount], selection: RecordsSelection, kept: Iterable[str]
 ) -> Again:
     """What of the counted rows a build can judge again: not what waits for its parent, nor what
     contradicts a row that is in force.
 
-    has_date_order: rows that are kept undated are meant, too. Of each source, as an undated row may
-    have been taken out of force by one that it follows.
+    kept: sources of which undated rows are meant, too: whether there are any is not counted, as one
+    may have been taken out of force by one that it follows.
     """
     again: dict[str, frozenset[str]] = {}
-    for source in KEPT if has_date_order else ():
+    for source in kept:
         reasons = (one for one in _undated_reasons(source) if selection.takes(source, one))
         if named := frozenset(reasons):
             again[source] = named

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from lake.errors import LakeError
@@ -77,6 +77,13 @@ def other_conventions(store: ObjectStore, school: Conventions) -> list[str]:
         store.put(CONVENTIONS_FILE, json.dumps([*kept, current], indent=2).encode())
     others = [name for name in current if any(was.get(name) != current[name] for was in kept)]
     return [f"LMSLAKE_{name.upper()}" for name in others]
+
+
+def known_conventions(store: ObjectStore, school: Conventions) -> list[Conventions]:
+    """Those of the settings, then all others under which rows of this lake were cleaned."""
+    kept: list[dict[str, Any]] = _kept(store, CONVENTIONS_FILE) or []
+    others = (replace(school, **was) for was in kept)
+    return [school, *(other for other in others if other != school)]
 
 
 def date_orders(store: ObjectStore) -> set[str]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import CliRunner
+from deltalake import DeltaTable
 
 from jobs.records import command
 from lake.audit_records import audit_records
@@ -205,6 +206,29 @@ def test_build_records__finishes_a_replay_that_was_killed(
             again, crashes = {}, crashes + 1
     assert crashes >= 2
     check_as_if_told_before(lake_at, told_before)
+
+
+def test_audit_records__knows_that_rows_were_built_under_other_conventions(
+    lake_at: Path, spark: SparkSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A version that another one follows, and that cannot be read by today's order."""
+    zone = Zone(lake_at)
+    header, *_ = FILES["attendance/september.csv"].splitlines(keepends=True)
+    zone.put("attendance/older.csv", f"{header}A1,1,9/13/2025,P,2025-09-29T00:00:00Z\n")
+    zone.land()
+    monkeypatch.setenv("LMSLAKE_PSEUDONYM_KEY", KEY)
+    monkeypatch.setenv("LMSLAKE_ROOT", str(lake_at))
+    with open_lake(Settings.from_env(), "test", spark=spark) as lake:
+        assert build_records(lake, Conventions()) is not None
+    monkeypatch.setenv("LMSLAKE_DATE_ORDER", "dmy")
+    outcome = audit_records(Settings.from_env(), spark)
+    assert outcome.is_proven, [line.faults for line in outcome.lines]
+    fact = DeltaTable(str(lake_at / TABLES["silver.fact_attendance"].path))
+    fact.delete("attendance_id = 'A2'")
+    outcome = audit_records(Settings.from_env(), spark)
+    (line,) = (line for line in outcome.lines if line.source == "attendance")
+    assert line.missing == 1
+    assert "row 2 of september.csv is neither in silver.fact_attendance" in line.faults[0]
 
 
 def test_build_records__keeps_rows_whose_day_cannot_be_told(built: Path) -> None:
