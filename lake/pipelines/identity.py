@@ -86,12 +86,6 @@ def known_conventions(store: ObjectStore, school: Conventions) -> list[Conventio
     return [school, *(other for other in others if other != school)]
 
 
-def date_orders(store: ObjectStore) -> set[str]:
-    """By which orders of dates rows of this lake were cleaned, as far as by any."""
-    kept: list[dict[str, Any]] = _kept(store, CONVENTIONS_FILE) or []
-    return {was["date_order"] for was in kept if was.get("date_order")}
-
-
 def has_other_rules(store: ObjectStore, rules: RiskRules) -> bool:
     """Whether students were judged by other rules of risk; False where nobody was."""
     kept = _kept(store, RISK_RULES_FILE)

@@ -14,9 +14,9 @@ from pyspark.sql import functions as F
 from lake.gates import Gate
 from lake.pipelines.identity import (
     check_student_ids,
-    date_orders,
     has_other_rules,
     keep_rules,
+    known_conventions,
     other_conventions,
 )
 from lake.pipelines.journal import Journal, Touched, new_build_id
@@ -35,6 +35,7 @@ from lake.pipelines.records.touch import Moved, Touch
 from lake.progress import Progress, silent
 from lake.transforms.records.conventions import Conventions
 from lake.transforms.records.risk import RiskRules
+from schemas.tables.tickets import TICKET_LABELS
 
 if TYPE_CHECKING:
     from lake.pipelines.opened import Lake
@@ -45,7 +46,6 @@ ORDER = (
     "students", "course_catalog", "students_enrollment", "attendance", "assessments",
     "student_progress", "support_tickets",
 )  # fmt: skip
-LABELS = "silver.ticket_labels"
 CONTACTS = ("student_name", "email", "phone", "date_of_birth")
 
 
@@ -98,7 +98,7 @@ def build_records(
         for target in TARGETS:
             lake.tables.check_partition(target.name)
             lake.tables.allow_nulls(target.name)
-        lake.tables.allow_nulls(LABELS)
+        lake.tables.allow_nulls(TICKET_LABELS.name)
         journal = records_journal(lake.store, lake.tables.fence)
         unfinished = journal.unfinished()
         contents = pending_contents(lake.store, journal, unfinished)
@@ -110,7 +110,6 @@ def build_records(
             progress("repairing what an unfinished build left")
         if has_new_rules:
             progress("the rules of risk were changed (LMSLAKE_RISK_…): all days are judged anew")
-        orders = date_orders(lake.store)
         others = other_conventions(lake.store, school) if contents or again else []
         if contents and others:
             progress(
@@ -118,7 +117,8 @@ def build_records(
                 "keep what was made of them (docs/runbook.md, “A convention changed”)"
             )
         # What was read by another order has a day, and keeps it.
-        rereads = school.date_order is not None and orders <= {school.date_order}
+        orders = {known.date_order for known in known_conventions(lake.store, school)}
+        rereads = orders - {None} == {school.date_order}
         is_whole = bool(unfinished) or rederive or not is_derived(lake.tables)
         has_parents = not {*again, *(content.source for content in contents)}.isdisjoint(PARENTS)
         hashes = frozenset(content.content_hash for content in contents)
